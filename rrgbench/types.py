@@ -1,0 +1,171 @@
+"""What flows through the platform: frozen dataclasses, torch only for the type checker.
+
+Letters in shapes: B studies, V views, C channels, H and W pixels, N tokens, D channels of a token, T report tokens,
+S context tokens, R report tokens of the text encoder, G graph nodes, K labels, E embedding width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Split = Literal["train", "validate", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validate", "test")
+License = Literal["open", "credentialed"]
+Side = Literal["prediction", "reference"]
+Better = Literal["higher", "lower", "neither"]
+
+VIEWS: tuple[str, ...] = ("unknown", "frontal", "lateral", "other")
+"""The view names a data set may use; the place in this tuple is the view id that the model embeds."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a generator may see of one study. Never its report."""
+
+    study_id: str
+    subject_id: str
+    images: tuple[Path, ...]
+    views: tuple[str, ...]
+    context: str = ""
+    prior_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a generator is judged by. ``labels`` maps a finding to 1 (present) or 0 (absent)."""
+
+    study_id: str
+    report: str
+    labels: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split with both sides, in the same order: given to floors for train and validate, never for test."""
+
+    inputs: tuple[Inputs, ...]
+    targets: tuple[Targets, ...]
+
+
+class _Movable:
+    """A batch whose tensors can be moved to a device."""
+
+    def to(self: _B, device: Any) -> _B:
+        """The same batch with every tensor on ``device``."""
+        moved = {
+            field.name: value.to(device)
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+            if hasattr(value := getattr(self, field.name), "to")
+        }
+        return dataclasses.replace(self, **moved)  # type: ignore[type-var]
+
+
+_B = TypeVar("_B", bound=_Movable)
+
+
+@dataclass(frozen=True)
+class InputBatch(_Movable):
+    """Inputs of B studies as tensors. A source that the cell has no encoder for is None.
+
+    pixel_values: (B, V, C, H, W) uint8 as ``ImageEncoder.prepare`` made it; view_mask: (B, V) bool, True = a real film;
+    view_ids: (B, V) int64 into ``VIEWS``; context_ids, context_mask: (B, S); active_nodes: (B, G) bool.
+    """
+
+    study_ids: tuple[str, ...]
+    pixel_values: Tensor | None = None
+    view_mask: Tensor | None = None
+    view_ids: Tensor | None = None
+    context_ids: Tensor | None = None
+    context_mask: Tensor | None = None
+    active_nodes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TargetBatch(_Movable):
+    """Targets of B studies as tensors; only losses and scoring see them.
+
+    input_ids: (B, T) int64, ``bos w1 .. wn eos pad ..``, and attention_mask (B, T) bool: ``logits[:, t]`` predicts
+    ``input_ids[:, t + 1]``. report_ids, report_mask: (B, R), the report in the *text encoder's* tokens.
+    labels: (B, K) float, NaN where unknown. report_nodes: (B, G) bool.
+    """
+
+    study_ids: tuple[str, ...]
+    input_ids: Tensor
+    attention_mask: Tensor
+    report_ids: Tensor | None = None
+    report_mask: Tensor | None = None
+    labels: Tensor | None = None
+    report_nodes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Features:
+    """Tokens of one source. mask: (B, N) bool, True = real, at least one True a row."""
+
+    hidden_states: Tensor
+    mask: Tensor
+    view_ids: Tensor | None = None
+    attention: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a forward pass gives the losses. logits: (B, T, vocabulary); embeddings: (B, E)."""
+
+    logits: Tensor
+    memory: Features
+    features: Mapping[str, Features]
+    image_embedding: Tensor | None = None
+    report_embedding: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the knowledge graph: ``kind`` is ``anatomy`` or ``observation``."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class KnowledgeGraph:
+    """Built from the train split only. edges: (2, M) int64; edge_types: (M,) int64."""
+
+    nodes: tuple[Node, ...]
+    edges: Tensor
+    edge_types: Tensor
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A span of a report in RadGraph's schema; ``start`` and ``end`` are token positions, both inclusive."""
+
+    tokens: str
+    label: str
+    start: int
+    end: int
+    relations: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportGraph:
+    """Entities and relations of one report in RadGraph's schema, whoever annotated."""
+
+    text: str
+    entities: tuple[Entity, ...] = ()
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a metric reads: predictions and references after the protocol, in the order of ``study_ids``."""
+
+    study_ids: tuple[str, ...]
+    predictions: tuple[str, ...]
+    references: tuple[str, ...]
