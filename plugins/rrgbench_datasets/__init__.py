@@ -1,1 +1,11 @@
-"""First-party datasets."""
+"""Data sets."""
+
+from __future__ import annotations
+
+import rrgbench
+from rrgbench_datasets.iu_xray import IUXray
+
+
+@rrgbench.hookimpl
+def rrgbench_datasets() -> dict[str, object]:
+    return {"iu_xray": IUXray}
