@@ -59,8 +59,8 @@ def _package_files(module: str) -> list[Path]:
 
 def _platform_files() -> list[Path]:
     home = Path(__file__).parent.parent
-    rooms = (home / "catalogue", home / "nn", home / "text")
-    return [home / "interfaces.py", home / "hookspecs.py", *(f for room in rooms if room.is_dir() for f in room.rglob("*.py"))]
+    rooms = ("interfaces", "hookspecs", "catalogue", "nn", "text")
+    return [path for room in rooms for path in (*home.glob(f"{room}.py"), *(home / room).rglob("*.py"))]
 
 
 def _state(distribution: importlib.metadata.Distribution, points: Sequence[importlib.metadata.EntryPoint]) -> str:
