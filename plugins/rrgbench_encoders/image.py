@@ -1,0 +1,203 @@
+"""Films to tokens with any model of timm (Wightman 2019)."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import timm
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import Tensor, nn
+
+from rrgbench import ConfigError
+
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+"""Pillow's modes of more than 8 bits a channel, which ``convert`` would clip."""
+
+
+class Timm(nn.Module):
+    """A timm model without its classifier: (B, C, H, W) to (B, N, num_features), the tokens of its last feature map.
+
+    A token is a place of the film, row by row from the top left. Class, register and distillation tokens are left out:
+    they have no place, and what they know comes from the others. The parts that ``forward_features`` does not read
+    (classifier heads and their norms) are taken out, so that every parameter learns.
+
+    Args:
+        model: a name that ``timm.list_models()`` knows, with or without a tag.
+        pretrained: take timm's weights from the model hub (or from its cache).
+        checkpoint: a safetensors file of this model, in timm's names; the classifier in it is ignored, and a first
+            convolution over 3 channels is summed for 1.
+        size: height and width of the prepared film, in pixels; a film is squashed to a square.
+        channels: 1 (grey, which films are) or 3.
+        crop: in training, a crop at random from the film with its edges drawn out by this share of ``size``: a shift.
+        jitter: in training, contrast and brightness change by up to this share, at random for every film.
+        horizontal_flip: in training, every second film is mirrored. Off, because a mirrored chest is another patient: the heart
+            lies on the wrong side (situs inversus), and "left" in the report becomes false.
+
+    Raises:
+        ConfigError: the model is unknown, cannot read films of this size, or its weights cannot be had or do not fit.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        model: str = "resnet10t",
+        pretrained: bool = False,
+        checkpoint: Path | None = None,
+        size: Annotated[int, Field(ge=16, le=2048)] = 128,
+        channels: Literal[1, 3] = 1,
+        crop: Annotated[float, Field(ge=0, lt=0.5)] = 0.0625,
+        jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1,
+        horizontal_flip: bool = False,
+    ) -> None:
+        super().__init__()
+        if pretrained and checkpoint is not None:
+            raise ConfigError("image encoder `timm`: `pretrained` and `checkpoint` are two answers to one question")
+        self.size, self.channels = size, channels
+        self.crop, self.jitter, self.horizontal_flip = crop, jitter, horizontal_flip
+        self.model = _create(model, pretrained, size, channels)
+        self.num_features: int = self.model.num_features
+        if checkpoint is not None:
+            _load(self.model, checkpoint, channels)
+        _cut_head(self.model, model, torch.zeros(1, channels, size, size))
+        settings = timm.data.resolve_model_data_config(self.model)
+        for name in ("mean", "std"):
+            value = torch.tensor(settings[name], dtype=torch.float32)
+            value = value.mean().reshape(1, 1, 1) if channels == 1 else value.reshape(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """The film as uint8 (channels, size, size). More than 8 bits are spread over the film's own darkest to brightest."""
+        if image.mode in _DEEP_MODES:
+            deep = np.asarray(image, dtype=np.float64)
+            low, high = float(deep.min()), float(deep.max())
+            image = Image.fromarray(np.round((deep - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8))
+        image = image.convert("L" if self.channels == 1 else "RGB")
+        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(image))
+        return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1).contiguous()
+
+    def transform(self, pixels: Tensor, train: bool) -> Tensor:
+        """uint8 (B, C, H, W) to float (B, C, H, W), normalised as the model was trained; augmented where ``train``."""
+        if train:
+            pixels = self._shifted(pixels)
+        films = pixels.float() / 255.0
+        if train and self.jitter:
+            contrast, brightness = (torch.rand(2, len(films), 1, 1, 1).to(films.device) * 2 - 1) * self.jitter
+            films = (films - 0.5) * (1 + contrast) + 0.5 + brightness
+        return (films - self.mean.to(films.device)) / self.std.to(films.device)
+
+    def _shifted(self, pixels: Tensor) -> Tensor:
+        # Draws are made on the CPU, so that a device does not change them.
+        count, _, height, width = pixels.shape
+        reach = round(self.crop * self.size)
+        shift = torch.randint(-reach, reach + 1, (2, count, 1))
+        rows = (torch.arange(height) + shift[0]).clamp(0, height - 1)
+        columns = (torch.arange(width) + shift[1]).clamp(0, width - 1)
+        if self.horizontal_flip:
+            columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)
+        film = torch.arange(count)[:, None, None].to(pixels.device)
+        places = pixels[film, :, rows[:, :, None].to(pixels.device), columns[:, None, :].to(pixels.device)]
+        return places.permute(0, 3, 1, 2)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, N, num_features)."""
+        return _tokens(self.model, self.model.forward_features(pixel_values))
+
+
+def _create(name: str, pretrained: bool, size: int, channels: int) -> Any:
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3)
+        raise ConfigError(
+            "image encoder `timm`: option `model` is not a model of timm",
+            got=name,
+            hint=f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them all",
+        )
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    fixed = {"img_size": size} if settings is not None and settings.fixed_input_size else {}
+    try:
+        return timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0, global_pool="", **fixed)
+    except Exception as error:
+        # A model's code may raise anything for a size; timm, the hub's client and the network add theirs.
+        raise ConfigError(
+            f"image encoder `timm`: the model {name} cannot be made"
+            + (" with pretrained weights" if pretrained else f" for films of {size} x {size} pixels"),
+            got=f"{type(error).__name__}: {error}",
+            hint="without a network, give a safetensors file as `checkpoint`, or set `pretrained: false`"
+            if pretrained
+            else "another `size` or `model`",
+        ) from error
+
+
+def _tokens(model: Any, found: Tensor) -> Tensor:
+    """Feature maps (B, D, H, W), (B, H, W, D) or tokens (B, prefix + N, D) to (B, N, D)."""
+    if found.ndim == 4:
+        last = getattr(model, "output_fmt", "") == "NHWC" or found.shape[1] != model.num_features
+        return found.flatten(1, 2) if last else found.flatten(2).transpose(1, 2)
+    return found[:, getattr(model, "num_prefix_tokens", 0) or 0 :]
+
+
+def _cut_head(model: Any, name: str, film: Tensor) -> None:
+    """Take out the children of which ``forward_features`` reads no parameter, and try the model on one film."""
+    model.eval()
+    named = [(key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad]
+    try:
+        tokens = _tokens(model, model.forward_features(film))
+        shape = tuple(tokens.shape)
+        gradients = torch.autograd.grad(tokens.sum(), [parameter for _, parameter in named], allow_unused=True)
+    except Exception as error:
+        # See above: the code of a thousand models, each with its own way to say that a film is too small.
+        raise ConfigError(
+            f"image encoder `timm`: the model {name} cannot read a film of {film.shape[-1]} x {film.shape[-1]} pixels",
+            got=f"{type(error).__name__}: {error}",
+            hint="another `size` or `model`",
+        ) from error
+    if len(shape) != 3 or shape[1] < 1 or shape[2] != model.num_features:
+        raise ConfigError(
+            f"image encoder `timm`: the model {name} gives no tokens",
+            got=f"features of shape {shape}",
+            expected=f"(1, N, {model.num_features})",
+            hint="another `model`",
+        )
+    read = {key.split(".")[0] for (key, _), gradient in zip(named, gradients) if gradient is not None}
+    for child in {key.split(".")[0]: None for key, _ in named}:
+        if child not in read and isinstance(getattr(model, child), nn.Module):
+            setattr(model, child, nn.Identity())
+    model.train()
+
+
+def _load(model: Any, path: Path, channels: int) -> None:
+    try:
+        state = safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ConfigError(
+            f"image encoder `timm`: checkpoint {path} cannot be read",
+            got=f"{type(error).__name__}: {error}",
+            expected="a safetensors file",
+        ) from error
+    settings = model.pretrained_cfg
+    classifiers = settings.get("classifier") or ()
+    heads = tuple(f"{name}." for name in ((classifiers,) if isinstance(classifiers, str) else classifiers))
+    state = {key: value for key, value in state.items() if not (heads and key.startswith(heads))}
+    convolutions = settings.get("first_conv") or ()
+    for name in (convolutions,) if isinstance(convolutions, str) else convolutions:
+        weight = state.get(f"{name}.weight")
+        if channels == 1 and weight is not None and weight.ndim == 4 and weight.shape[1] == 3:
+            state[f"{name}.weight"] = weight.sum(dim=1, keepdim=True)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"image encoder `timm`: checkpoint {path} is not of this model",
+            got=str(error),
+            expected=f"the weights of {settings.get('architecture', 'the model')}, in timm's names",
+        ) from error
