@@ -156,11 +156,14 @@ def _read_annotation(path: Path) -> dict[str, list[_Item]]:
         raise DataError(f"{path}: top level", got=_kind(content), expected="an object with the keys train, val, test")
     if set(content) != set(_KEYS):
         missing, extra = sorted(set(_KEYS) - set(content)), sorted(set(content) - set(_KEYS))
+        hint = "download the file again"
+        if extra:
+            hint = "rename or remove " + (f"the key {extra[0]!r}" if extra[0].strip() else "the blank key")
         raise DataError(
             f"{path}: top level: " + ("missing " + ", ".join(missing) if missing else "unknown keys"),
             got=f"keys {', '.join(repr(key) for key in content)}",
             expected="keys 'train', 'val', 'test'",
-            hint=f"rename or remove {extra[0]!r}" if extra else "download the file again",
+            hint=hint,
         )
     splits: dict[str, list[_Item]] = {}
     for key, split in _KEYS.items():
