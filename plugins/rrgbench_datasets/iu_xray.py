@@ -35,7 +35,9 @@ class _Item:
 
 
 class IUXray:
-    """``annotation.json`` in R2Gen's schema (cuhksz-nlp/R2Gen) beside ``images/``; the report is the FINDINGS section.
+    """IU X-ray (OpenI) in R2Gen's split; the report is the FINDINGS section, the context the INDICATION.
+
+    Read from ``annotation.json`` in R2Gen's schema (cuhksz-nlp/R2Gen) beside ``images/``.
 
     The context is the INDICATION of OpenI's XML report, joined by the CXR number from ``NLMCXR_reports.tgz`` in the root.
     A subject is a CXR number, since OpenI has one report a patient. Views come from ``manifest.csv`` in the root (columns

@@ -9,7 +9,9 @@ from rrgbench import Inputs, derive_seed
 
 
 class Random:
-    """A random train report for each study. It depends on the seed and the study's id alone, so that order does not matter.
+    """A random train report for each study.
+
+    It depends on the seed and the study's id alone, so that order does not matter.
 
     Args:
         train_reports: the reports of the train split; one that occurs often is drawn often.

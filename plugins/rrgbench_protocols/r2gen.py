@@ -11,7 +11,9 @@ from rrgbench.text import UNKNOWN, clean_r2gen_iu, vocabulary, words
 
 
 class R2GenIU:
-    """R2Gen's scoring on IU X-ray: references as ``decode(ids[1:])`` gives them (cuhksz-nlp/R2Gen ``modules/trainer.py``).
+    """R2Gen's scoring on IU X-ray: cleaned words, references cut and their rare words replaced.
+
+    A reference is what ``decode(ids[1:])`` gives (cuhksz-nlp/R2Gen ``modules/trainer.py``).
 
     References are cleaned, cut after ``max_length - 1`` words, and their words that the train reports hold fewer than
     ``threshold`` times become ``<unk>``. Predictions are cleaned only: written out at any length, and no word of theirs is
