@@ -30,6 +30,7 @@ from rrgbench.interfaces import (
     ScoringProtocol,
     TextEncoder,
     Tokenizer,
+    worker_command,
 )
 from rrgbench.types import (
     SPLITS,
@@ -109,4 +110,5 @@ __all__ = [
     "hookimpl",
     "rows",
     "run",
+    "worker_command",
 ]

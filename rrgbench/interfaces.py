@@ -7,6 +7,7 @@ signature is the schema. An option annotated with one of these Protocols is itse
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,8 +215,11 @@ class Explainer(Protocol):
 
 @dataclass(frozen=True)
 class Event:
-    """What an executor tells: ``progress`` (payload: done, total, note), ``finished``, ``failed`` (payload: what, traceback),
-    ``died`` (the worker is gone; payload: note)."""
+    """What a worker tells of a step, passed on by its executor.
+
+    ``progress`` (payload: done, total, note), ``epoch`` (epoch, scores), and at the end one of ``finished``,
+    ``failed`` (error, mistake, traceback), ``busy`` (somebody else works on it), ``died`` (note: the worker is gone).
+    """
 
     what: str
     step_id: str
@@ -284,3 +288,9 @@ SOURCES: tuple[str, ...] = ("image", "text", "knowledge")
 """What a fusion may be given, in this order."""
 
 ComponentFactory = Callable[..., Any]
+
+
+def worker_command() -> list[str]:
+    """The command that an executor starts: it reads ``{"step_id", "request", "device", "threads"}`` lines from standard input and
+    answers each with lines ``{"what", "step_id", "payload"}``, the fields of ``Event``. It ends when its standard input does."""
+    return [sys.executable, "-m", "rrgbench", "exec-step"]

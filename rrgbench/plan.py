@@ -217,7 +217,7 @@ class _Compiler:
         missing: dict[str, str] = {}
         for metric in self.experiment.metrics:
             if kind == "floor" and "embeddings" in metric.attributes["needs"]:
-                missing |= {value: "a floor has no embeddings" for value in metric.attributes["values"]}
+                missing |= dict.fromkeys(metric.attributes["values"], "a floor has no embeddings")
                 continue
             scores = tuple(self.score(record, "test", metric, predictions, title) for predictions in runs.values())
             payload = {"metric": metric, "inputs": record.splits["test"].inputs, "resamples": RESAMPLES}

@@ -59,13 +59,13 @@ def bootstrap(
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13, on clusters.
     """
     rows = subject_rows(subjects)
-    observed = _mean_values(metric, runs)
+    observed = mean_values(metric, runs)
     random = np.random.default_rng(seed)
     draws: dict[str, list[float]] = {name: [] for name in observed}
     for _ in range(resamples):
         picked = random.integers(0, len(rows), len(rows))
         index = np.concatenate([rows[subject] for subject in picked])
-        for name, value in _mean_values(metric, [run[index] for run in runs]).items():
+        for name, value in mean_values(metric, [run[index] for run in runs]).items():
             draws[name].append(value)
     tail = (1 - level) / 2
     return {
@@ -74,6 +74,7 @@ def bootstrap(
     }
 
 
-def _mean_values(metric: Aggregates, runs: Sequence[Statistics]) -> dict[str, float]:
+def mean_values(metric: Aggregates, runs: Sequence[Statistics]) -> dict[str, float]:
+    """The mean over runs of each value."""
     values = [metric.aggregate(run) for run in runs]
     return {name: float(np.mean([value[name] for value in values])) for name in values[0]}

@@ -80,6 +80,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
 
 
+def default_store() -> Path:
+    """Where artifacts go when nobody says: $RRGBENCH_STORE, else ``store`` in the current folder."""
+    return Path(os.environ.get("RRGBENCH_STORE") or "store")
+
+
 @contextlib.contextmanager
 def full_disk_is_an_error(path: Path) -> Iterator[None]:
     """Turn what a full or read-only disk raises into one line.
@@ -239,4 +244,15 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:
     path.write_text(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-__all__ = ["Done", "Failure", "Lease", "Store", "damaged_files", "read_done", "read_json", "write_atomically", "write_json"]
+__all__ = [
+    "Done",
+    "Failure",
+    "Lease",
+    "Store",
+    "damaged_files",
+    "default_store",
+    "read_done",
+    "read_json",
+    "write_atomically",
+    "write_json",
+]

@@ -1,0 +1,5 @@
+"""``python -m rrgbench`` is the shell."""
+
+from rrgbench.cli import main
+
+main()

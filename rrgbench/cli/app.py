@@ -1,0 +1,207 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rrgbench.errors import ConfigError, RRGBenchError
+
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="Where artifacts and rows are kept [$RRGBENCH_STORE, else ./store].")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the file; repeatable.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+ExperimentArgument = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file (YAML).")]
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _planned(experiment: Path, overrides: list[str] | None, store: Path | None) -> tuple[Any, Any, Any]:
+    from rrgbench.catalogue import Catalogue
+    from rrgbench.experiment import Experiment
+    from rrgbench.plan import make_plan
+    from rrgbench.store import Store, default_store
+
+    catalogue = Catalogue.load()
+    resolved = Experiment.load(experiment, overrides or ()).resolve(catalogue)
+    place = Store(store or default_store())
+    place.create()
+    return catalogue, place, make_plan(resolved, place)
+
+
+def run(
+    experiment: ExperimentArgument,
+    overrides: SetOption = None,
+    store: StoreOption = None,
+    executor: Annotated[str, typer.Option(help="The executor that runs the steps.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes [one a GPU, else one a core].")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each worker; part of the numerics.")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Begin nothing new after a failure.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run every step of an experiment that is not done yet, and print its leaderboard."""
+    from rrgbench.cli.progress import make_listener
+    from rrgbench.cli.tables import print_boards, print_failures, print_outcome
+    from rrgbench.leaderboard import boards
+    from rrgbench.runner import make_executor, run_plan
+
+    catalogue, place, plan = _planned(experiment, overrides, store)
+    options = {key: value for key, value in (("workers", workers), ("threads", threads)) if value is not None}
+    runs = make_executor(catalogue, {"name": executor, **options})
+    with make_listener(quiet=as_json) as listener:
+        result = run_plan(plan, place, runs, catalogue, listener, fail_fast=fail_fast)
+    if as_json:
+        _print_json(
+            {
+                "rows": [row.model_dump(mode="json") for row in result.rows],
+                "executed": dict(result.executed),
+                "failures": [failure.model_dump() for failure in result.failures],
+                "blocked": [plan.steps[step_id].title for step_id in result.blocked],
+            }
+        )
+    else:
+        print_boards(boards(result.rows), None)
+        print_outcome(result, place)
+    if result.failures:
+        print_failures(result, place)
+        mistakes = {"ConfigError", "DataError", "StoreError"}
+        raise typer.Exit(2 if all(failure.mistake in mistakes for failure in result.failures) else 1)
+
+
+def plan(
+    experiment: ExperimentArgument, overrides: SetOption = None, store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Show what a run would do: cells, exclusions, distinct steps, what is shared, what is done."""
+    from rrgbench.cli.tables import plan_summary, print_plan
+
+    _, place, made = _planned(experiment, overrides, store)
+    if as_json:
+        _print_json(plan_summary(made, place))
+    else:
+        print_plan(made, place)
+
+
+def leaderboard_show(
+    experiment: Annotated[str | None, typer.Argument(help="Only rows of the experiment of this name.")] = None,
+    store: StoreOption = None,
+    values: Annotated[str | None, typer.Option(help="Which values, with commas; `all` for every one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the rows of a store, floors among them; rows that may not be compared stand in different tables."""
+    from rrgbench.cli.tables import print_boards
+    from rrgbench.leaderboard import boards, load_rows
+    from rrgbench.store import default_store
+
+    place = store or default_store()
+    found = load_rows(place, experiment)
+    if as_json:
+        _print_json([row.model_dump(mode="json") for row in found])
+        return
+    if not found:
+        raise ConfigError(
+            f"no rows in {place / 'rows'}", hint="`rrgbench run EXPERIMENT` writes them; --store names another store"
+        )
+    print_boards(boards(found), values)
+
+
+def plugins_list(as_json: JsonOption = False) -> None:
+    """List installed plugins and their components; a broken one says why."""
+    from rrgbench.catalogue import Catalogue
+    from rrgbench.cli.tables import print_plugins
+
+    catalogue = Catalogue.load()
+    if as_json:
+        _print_json([record.model_dump(mode="json") for record in catalogue.records])
+    else:
+        print_plugins(catalogue)
+
+
+def plugins_show(
+    name: Annotated[str, typer.Argument(help="A component: name, kind/name, or distribution/name.")], as_json: JsonOption = False
+) -> None:
+    """Show a component: what it is, its options and their types, what it asks of the platform."""
+    from rrgbench.catalogue import Catalogue, did_you_mean
+    from rrgbench.cli.tables import print_component
+
+    catalogue = Catalogue.load()
+    first, _, last = name.rpartition("/")
+    every = [spec for record in catalogue.records for spec in record.specs]
+    found = [spec for spec in every if spec.name == last and first in ("", spec.kind, spec.distribution)]
+    if not found:
+        raise ConfigError(
+            "no component of that name", got=repr(name), hint=did_you_mean(last, sorted({spec.name for spec in every}))
+        )
+    if as_json:
+        _print_json([spec.model_dump(mode="json") for spec in found])
+        return
+    for spec in found:
+        print_component(spec)
+
+
+def exec_step() -> None:
+    """Serve step requests from standard input; executors start this."""
+    from rrgbench.runner.worker import serve
+
+    serve()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(importlib.metadata.version("rrgbench"))
+        raise typer.Exit
+
+
+def _callback(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Which part of a radiology report generator earns its keep, and can the number be believed?"""
+
+
+def _add_plugin_commands(app: typer.Typer) -> None:
+    """Let plugins add commands; only those that answer the hook are imported, and a broken one costs a warning."""
+    from rrgbench.catalogue import Catalogue
+    from rrgbench.catalogue.loading import load_plugin
+
+    for record in Catalogue.load().records:
+        if "rrgbench_commands" not in record.hooks:
+            continue
+        points = importlib.metadata.distribution(record.distribution).entry_points.select(
+            group="rrgbench", name=record.entry_point
+        )
+        for point in points:
+            try:
+                load_plugin(point).module.rrgbench_commands(cli=app)
+            except RRGBenchError as error:
+                logging.getLogger("rrgbench").warning("%s", error)
+
+
+def make_app() -> typer.Typer:
+    """The shell with every command."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback()(_callback)
+    app.command()(run)
+    app.command()(plan)
+    app.command("exec-step", hidden=True)(exec_step)
+    leaderboard = typer.Typer(no_args_is_help=True, help="Rows side by side, floors among them.")
+    leaderboard.command("show")(leaderboard_show)
+    app.add_typer(leaderboard, name="leaderboard")
+    plugins = typer.Typer(no_args_is_help=True, help="What is installed.")
+    plugins.command("list")(plugins_list)
+    plugins.command("show")(plugins_show)
+    app.add_typer(plugins, name="plugins")
+    if os.environ.get("RRGBENCH_NO_PLUGIN_COMMANDS") != "1":
+        _add_plugin_commands(app)
+    return app

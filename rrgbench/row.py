@@ -1,0 +1,153 @@
+"""Rows: one JSON file a cell over its seeds: values, intervals, signatures, cost and provenance."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rrgbench.errors import StoreError
+from rrgbench.plan import Plan, RowPlan
+from rrgbench.store import Store, read_json, write_atomically
+from rrgbench.types import Better
+
+FORMAT = 1
+
+
+class Value(BaseModel):
+    """One value of a row: the mean over seeds, its interval over subjects, and each seed's value."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    sd: float | None
+    seeds: list[float]
+    better: Better
+    signature: dict[str, Any]
+
+
+class Row(BaseModel):
+    """One line of a leaderboard: a cell or a floor on the test split of a data set, over its seeds."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: int
+    id: str
+    kind: Literal["cell", "floor"]
+    title: str
+    labels: dict[str, str]
+    experiment: str
+    question: str
+    dataset: str
+    dataset_options: dict[str, Any]
+    license: str
+    protocol: str
+    n: int
+    subjects: int
+    seeds: list[int]
+    baseline: bool
+    values: dict[str, Value]
+    not_applicable: dict[str, str]
+    parameters: int | None
+    trainable: int | None
+    train_seconds: float | None
+    config: dict[str, Any]
+    steps: dict[str, str]
+    provenance: dict[str, Any]
+    written: str
+
+
+def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
+    """A row from the artifacts of its finished steps.
+
+    Raises:
+        StoreError: an artifact cannot be read.
+    """
+    values: dict[str, Value] = {}
+    for key, step_id in row.intervals.items():
+        told = read_json(store.artifact(step_id) / "intervals.json")
+        prefix = f"{key}." if "#" in key else ""
+        for name in told["order"]:
+            values[prefix + name] = Value(metric=key, signature=told["signature"], **told["values"][name])
+    trained = [store.done(step_id) for step_id in _steps(plan, row, "train") if store.is_done(step_id)]
+    generated = [store.done(step_id) for step_id in row.runs.values() if store.is_done(step_id)]
+    parameters = [done.provenance.get("parameters", {}).get("model", {}) for done in trained]
+    test = row.record.splits["test"]
+    return Row(
+        format=FORMAT,
+        id=row.id,
+        kind="cell" if row.kind == "cell" else "floor",
+        title=row.title,
+        labels=dict(row.labels),
+        experiment=plan.experiment.name,
+        question=plan.experiment.question,
+        dataset=row.dataset.name,
+        dataset_options=row.dataset.identity()["options"],
+        license=row.record.license,
+        protocol=plan.experiment.protocol.name,
+        n=test.studies,
+        subjects=test.subjects,
+        seeds=list(row.seeds),
+        baseline=row.kind == "cell" and row.title == plan.experiment.baseline,
+        values=values,
+        not_applicable=dict(row.not_applicable),
+        parameters=max((int(count.get("total", 0)) for count in parameters), default=None),
+        trainable=max((int(count.get("trainable", 0)) for count in parameters), default=None),
+        train_seconds=sum(float(done.provenance.get("cost", {}).get("seconds", 0.0)) for done in trained) if trained else None,
+        config=dict(row.config),
+        steps={f"seed {seed}": step_id for seed, step_id in row.runs.items()},
+        provenance={
+            "libraries": generated[0].provenance.get("libraries", {}) if generated else {},
+            "numerics": [domain for done in generated if (domain := done.domain) is not None][:1],
+        },
+        written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _steps(plan: Plan, row: RowPlan, kind: str) -> Iterator[str]:
+    behind: frozenset[str] = frozenset().union(*(plan.behind(step_id) for step_id in row.runs.values()))
+    return (step_id for step_id in sorted(behind) if plan.steps[step_id].kind == kind)
+
+
+def row_path(store: Store, row: Row) -> Path:
+    """Where a row is kept."""
+    return store.root / "rows" / row.dataset / f"{row.id}.json"
+
+
+def write_row(store: Store, row: Row) -> bool:
+    """Write a row unless the one that stands there says the same; whether it was written.
+
+    Raises:
+        StoreError: the disk is full.
+    """
+    path = row_path(store, row)
+    try:
+        there = Row.model_validate_json(path.read_bytes())
+        if there.model_copy(update={"written": row.written}) == row:
+            return False
+    except (OSError, ValidationError):
+        pass
+    write_atomically(path, row.model_dump_json(indent=1).encode())
+    return True
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Every row below a folder, in the order of their paths.
+
+    Raises:
+        StoreError: a file there is not a row.
+    """
+    found = []
+    for path in sorted(folder.glob("*/*.json")):
+        try:
+            found.append(Row.model_validate_json(path.read_bytes()))
+        except (OSError, ValidationError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise StoreError(f"{path} is not a row", got=reason, hint="delete it and run the experiment again") from error
+    return found
