@@ -64,11 +64,13 @@ class Timm(nn.Module):
             raise ConfigError("image encoder `timm`: `pretrained` and `checkpoint` are two answers to one question")
         self.size, self.channels = size, channels
         self.crop, self.jitter, self.horizontal_flip = crop, jitter, horizontal_flip
-        self.model = _create(model, pretrained, size, channels)
+        # Whoever makes the encoder may have switched gradients off; the head is found by means of them.
+        with torch.inference_mode(False), torch.enable_grad():
+            self.model = _create(model, pretrained, size, channels)
+            if checkpoint is not None:
+                _load(self.model, checkpoint, channels)
+            _cut_head(self.model, model, torch.zeros(1, channels, size, size))
         self.num_features: int = self.model.num_features
-        if checkpoint is not None:
-            _load(self.model, checkpoint, channels)
-        _cut_head(self.model, model, torch.zeros(1, channels, size, size))
         settings = timm.data.resolve_model_data_config(self.model)
         for name in ("mean", "std"):
             value = torch.tensor(settings[name], dtype=torch.float32)

@@ -85,6 +85,7 @@ class PretrainedTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """``[cls, .., sep]``, at most ``max_length`` ids."""
+        text = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates, which the tokenizers refuse
         words = self._tokenizer(text, add_special_tokens=False, truncation=True, max_length=self.max_length - 2)["input_ids"]
         return [self.bos_token_id, *words, self.eos_token_id]
 
@@ -100,6 +101,8 @@ def _pretrained(name: str, max_length: int) -> tuple[Tokenizer, nn.Module, int]:
     from transformers import AutoModel, AutoTokenizer
 
     folder = Path(name).expanduser()
+    if name.startswith(("/", ".", "~")) and not folder.is_dir():
+        raise ConfigError("text encoder `transformers`: option `model` is not a folder", got=name)
     source = str(folder) if folder.is_dir() else name
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": folder.is_dir()}
     try:

@@ -1,0 +1,43 @@
+"""Contracts for components, and toys to try them with.
+
+A plugin's test file is one class a component::
+
+    from rrgbench.testing import FusionContract
+
+    class TestGated(FusionContract):
+        component = Gated
+
+Every ``test_`` method is one check; it raises AssertionError with a sentence that says what is wrong. ``checks`` and
+``failures`` run the same checks without pytest.
+"""
+
+from rrgbench.testing.building import Check
+from rrgbench.testing.dataset import DatasetContract
+from rrgbench.testing.decoder import DecoderContract
+from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
+from rrgbench.testing.fusion import FusionContract
+from rrgbench.testing.running import CONTRACTS, checks, failures
+from rrgbench.testing.scoring import MetricContract, TokenizerContract
+from rrgbench.testing.toys import ToyDataset, ToyTokenizer, toy_features, toy_graph, toy_values
+from rrgbench.testing.training import AdapterContract, LossContract
+
+__all__ = [
+    "CONTRACTS",
+    "AdapterContract",
+    "Check",
+    "DatasetContract",
+    "DecoderContract",
+    "FusionContract",
+    "ImageEncoderContract",
+    "LossContract",
+    "MetricContract",
+    "TextEncoderContract",
+    "TokenizerContract",
+    "ToyDataset",
+    "ToyTokenizer",
+    "checks",
+    "failures",
+    "toy_features",
+    "toy_graph",
+    "toy_values",
+]

@@ -1,0 +1,243 @@
+"""What every loss and every adapter must be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from rrgbench.interfaces import SOURCES
+from rrgbench.testing.building import (
+    TOLERANCE,
+    assert_finite,
+    assert_survives_saving,
+    built,
+    component_name,
+    module_of,
+    saying,
+)
+from rrgbench.testing.toys import REPORTS, ToyTokenizer, generator, toy_features
+from rrgbench.types import Features, Output, TargetBatch
+
+READABLE = frozenset({"logits", "image_embedding", "report_embedding", "memory", "labels"})
+
+
+class LossContract:
+    """Subclass it and set ``component``."""
+
+    component: ClassVar[Any]
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    def _made(self) -> Any:
+        return built(type(self).component, {"tokenizer": ToyTokenizer()}, self.options)
+
+    def _batch(self) -> tuple[Output, TargetBatch]:
+        """Three studies with everything that a loss may read; one label of each is unknown."""
+        tokenizer, random = ToyTokenizer(), generator(4)
+        encoded = [tokenizer.encode(report) for report in REPORTS[2:5]]
+        ids = torch.full((3, max(map(len, encoded))), tokenizer.pad_token_id)
+        for row, report in zip(ids, encoded):
+            row[: len(report)] = torch.tensor(report)
+        mask = torch.arange(ids.shape[1]) < torch.tensor([len(report) for report in encoded]).unsqueeze(1)
+        features = toy_features(dict.fromkeys((*SOURCES, "memory"), 8))
+        labels = torch.tensor([[1.0, 0.0, torch.nan], [torch.nan, 1.0, 1.0], [0.0, torch.nan, 0.0]])
+        output = Output(
+            logits=torch.randn(3, ids.shape[1], tokenizer.vocab_size, generator=random),
+            memory=features.pop("memory"),
+            features=features,
+            image_embedding=torch.randn(3, 8, generator=random),
+            report_embedding=torch.randn(3, 8, generator=random),
+        )
+        return output, TargetBatch(("a", "b", "c"), ids, mask, ids, mask, labels)
+
+    def _declared(self, output: Output, targets: TargetBatch) -> tuple[Output, TargetBatch]:
+        """What the loss says it needs; the rest is gone, or NaN where it cannot be."""
+        needs = type(self).component.needs
+        nothing = Features(torch.full_like(output.memory.hidden_states, torch.nan), output.memory.mask)
+        report = "report_embedding" in needs
+        output = Output(
+            logits=output.logits if "logits" in needs else torch.full_like(output.logits, torch.nan),
+            memory=output.memory if "memory" in needs else nothing,
+            features={name: one for name, one in output.features.items() if f"features.{name}" in needs},
+            image_embedding=output.image_embedding if "image_embedding" in needs else None,
+            report_embedding=output.report_embedding if report else None,
+        )
+        return output, dataclasses.replace(targets, labels=targets.labels if "labels" in needs else None)
+
+    def _loss(self, loss: Any, output: Output, targets: TargetBatch) -> Tensor:
+        with saying(f"{self._name} on what its `needs` names"):
+            value = loss(output, targets)
+        assert isinstance(value, Tensor), f"{self._name} gives {type(value).__name__}, not a tensor"
+        assert value.shape == (), f"{self._name} gives a tensor of shape {tuple(value.shape)}, not a scalar"
+        assert_finite(value, f"{self._name} (does it read what its `needs` does not name?)")
+        return value
+
+    @property
+    def _name(self) -> str:
+        return component_name(type(self).component)
+
+    def test_it_says_what_it_needs(self) -> None:
+        """``needs`` is readable on the factory, and names what there is."""
+        needs = getattr(type(self).component, "needs", None)
+        known = READABLE | {f"features.{source}" for source in SOURCES}
+        right = isinstance(needs, frozenset) and len(needs) > 0 and needs <= known
+        assert right, f"{self._name}.needs is {needs!r}, not a frozenset of {sorted(known)}"
+
+    def test_it_gives_a_finite_scalar_from_what_it_needs(self) -> None:
+        """With everything else gone, and the same value twice."""
+        loss, batch = self._made(), self._declared(*self._batch())
+        first, second = self._loss(loss, *batch), self._loss(loss, *batch)
+        assert torch.equal(first, second), f"{self._name} is not deterministic"
+
+    def test_a_gradient_reaches_what_it_needs(self) -> None:
+        """At least one of the tensors that it reads."""
+        loss, (output, targets) = self._made(), self._declared(*self._batch())
+        read = {
+            "logits": output.logits,
+            "memory": output.memory.hidden_states,
+            "image_embedding": output.image_embedding,
+            "report_embedding": output.report_embedding,
+            **{f"features.{name}": one.hidden_states for name, one in output.features.items()},
+        }
+        tensors = {name: one for name, one in read.items() if name in type(self).component.needs and one is not None}
+        for tensor in tensors.values():
+            tensor.requires_grad_()
+        value = self._loss(loss, output, targets)
+        assert value.requires_grad, f"{self._name} gives a value without a gradient"
+        found = torch.autograd.grad(value, list(tensors.values()), allow_unused=True)
+        reached = [name for name, one in zip(tensors, found) if one is not None and bool(one.ne(0).any())]
+        assert reached, f"{self._name} gives no gradient to any of {sorted(tensors)}"
+
+    def test_padding_of_reports_does_not_matter(self) -> None:
+        """Neither the ids and the logits in it nor its length."""
+        loss, (output, targets) = self._made(), self._batch()
+        before = self._loss(loss, *self._declared(output, targets))
+        mask, tokenizer = targets.attention_mask, ToyTokenizer()
+        logits = torch.where(mask.unsqueeze(-1), output.logits, 9 * torch.randn(output.logits.shape, generator=generator(8)))
+        ids = torch.where(mask, targets.input_ids, (targets.input_ids + 6) % tokenizer.vocab_size)
+        other = dataclasses.replace(targets, input_ids=ids)
+        after = self._loss(loss, *self._declared(dataclasses.replace(output, logits=logits), other))
+        assert torch.allclose(before, after, TOLERANCE, TOLERANCE), f"{self._name} reads the padding of reports"
+        longer = dataclasses.replace(
+            targets,
+            input_ids=torch.cat([targets.input_ids, targets.input_ids.new_full((3, 4), tokenizer.pad_token_id)], dim=1),
+            attention_mask=torch.cat([mask, mask.new_zeros(3, 4)], dim=1),
+        )
+        wide = dataclasses.replace(output, logits=torch.cat([output.logits, output.logits[:, :4]], dim=1))
+        after = self._loss(loss, *self._declared(wide, longer))
+        assert torch.allclose(before, after, TOLERANCE, TOLERANCE), f"{self._name} counts the padding of reports"
+
+    def test_the_order_of_studies_does_not_matter(self) -> None:
+        """The same value for the same batch in another order."""
+        loss, (output, targets) = self._made(), self._declared(*self._batch())
+        before, index = self._loss(loss, output, targets), torch.tensor([2, 0, 1])
+
+        def mixed(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value[index]
+            if isinstance(value, Features):
+                return Features(value.hidden_states[index], value.mask[index])
+            if isinstance(value, Mapping):
+                return {name: mixed(one) for name, one in value.items()}
+            return tuple(value[place] for place in index.tolist()) if isinstance(value, tuple) else value
+
+        def batch(value: Any) -> Any:
+            return type(value)(**{field.name: mixed(getattr(value, field.name)) for field in dataclasses.fields(value)})
+
+        after = self._loss(loss, batch(output), batch(targets))
+        assert torch.allclose(before, after, TOLERANCE, TOLERANCE), f"{self._name} depends on the order of the studies"
+
+
+class ToyModule(nn.Module):
+    """Something to adapt: linear layers, a batch norm, dropout, an attribute and a method of its own."""
+
+    num_features = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.dropout = nn.Dropout(0.5)
+        self.second = nn.Linear(8, 6)
+
+    def scale(self) -> float:
+        """A method that the platform might call."""
+        return 2.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 4) to (B, 6)."""
+        answer: Tensor = self.second(self.dropout(self.norm(self.first(x)).relu()))
+        return answer
+
+
+class AdapterContract:
+    """Subclass it and set ``component``; ``tolerance`` is how far the adapted module may differ at its start."""
+
+    component: ClassVar[Any]
+    options: ClassVar[Mapping[str, Any]] = {}
+    tolerance: ClassVar[float] = TOLERANCE
+
+    def _toy(self) -> ToyModule:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            return ToyModule()
+
+    def _adapted(self, module: nn.Module) -> nn.Module:
+        adapter = built(type(self).component, {"module": module}, self.options)
+        with saying(f"calling {self._name}"):
+            adapted = adapter()
+        return module_of(type(self).component, adapted)
+
+    def _answer(self, module: nn.Module) -> Tensor:
+        with saying(f"the forward pass of a module under {self._name}"):
+            answer = module(torch.randn(5, 4, generator=generator(6)))
+        assert isinstance(answer, Tensor) and answer.shape == (5, 6), f"{self._name} changes the shape of what a module gives"
+        return answer
+
+    @property
+    def _name(self) -> str:
+        return component_name(type(self).component)
+
+    def test_at_its_start_it_changes_nothing(self) -> None:
+        """In evaluation mode the adapted module gives what the module gave."""
+        before = self._answer(self._toy().eval())
+        after = self._answer(self._adapted(self._toy()).eval())
+        same = torch.allclose(before, after, self.tolerance, self.tolerance)
+        assert same, f"{self._name} changes what a module gives before anything was learnt"
+
+    def test_attributes_and_methods_stay_in_reach(self) -> None:
+        """The platform goes on to read ``num_features`` and to call methods of the module."""
+        adapted: Any = self._adapted(self._toy())
+        with saying(f"reading attributes of a module under {self._name}"):
+            found = (adapted.num_features, adapted.scale())
+        assert found == (6, 2.0), f"{self._name} hides attributes of the module"
+
+    def test_training_and_evaluation_can_be_switched(self) -> None:
+        """In training it gives finite numbers; back in evaluation it is deterministic."""
+        adapted = self._adapted(self._toy())
+        assert_finite(self._answer(adapted.train()), f"what a module under {self._name} gives in training")
+        adapted.eval()
+        assert torch.equal(self._answer(adapted), self._answer(adapted)), f"{self._name} is not deterministic in evaluation mode"
+
+    def test_what_is_trained_has_a_gradient(self) -> None:
+        """Every parameter that the adapter leaves to be trained, if any."""
+        adapted = self._adapted(self._toy())
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                torch.nn.init.normal_(parameter, std=0.5, generator=generator(7))
+        trained = {name: one for name, one in adapted.named_parameters() if one.requires_grad}
+        if not trained:
+            return
+        answer = self._answer(adapted.eval())
+        weights = torch.randn(answer.shape, generator=generator(2))
+        found = torch.autograd.grad((answer * weights).sum(), list(trained.values()), allow_unused=True)
+        dead = [name for name, one in zip(trained, found) if one is None or not bool(one.ne(0).any())]
+        assert not dead, f"{self._name} leaves parameters to be trained that no gradient reaches: {', '.join(dead)}"
+
+    def test_it_survives_a_state_dict(self) -> None:
+        """Through safetensors, into another module under the same adapter."""
+        first, second = self._adapted(self._toy()), self._adapted(ToyModule())
+        assert_survives_saving(first, second, self._answer, f"a module under {self._name}")
