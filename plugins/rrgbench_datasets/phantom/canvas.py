@@ -8,23 +8,29 @@ product would not be.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rrgbench_datasets.phantom.draws import Draws
 
-Array = NDArray[Any]
+Array = NDArray[np.float64]
+Film = NDArray[np.uint8]
 Point = tuple[float, float]
 
 
 def smooth(t: Array) -> Array:
     """0 below 0, 1 above 1, and a cubic between."""
-    t = np.minimum(np.maximum(t, 0.0), 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    t = np.maximum(t, 0.0)
+    np.minimum(t, 1.0, out=t)
+    falling = 2.0 * t
+    np.subtract(3.0, falling, out=falling)
+    t *= t
+    t *= falling
+    return t
 
 
 def profile(knots: Sequence[Point], at: Array) -> Array:
@@ -72,8 +78,13 @@ class Canvas:
     def band(self, offset: Array, half_width: float) -> Array:
         """A soft line where ``offset`` is near 0; never thinner than the film can show."""
         half = max(half_width, 0.8 * self.pixel)
-        t = np.maximum(1.0 - (offset / half) * (offset / half) * 0.5, 0.0)
-        return t * t
+        t = offset / half
+        t *= t
+        t *= -0.5
+        t += 1.0
+        np.maximum(t, 0.0, out=t)
+        t *= t
+        return t
 
     def radius(self, centre: Point, radii: Point, lean: float = 0.0) -> Array:
         """(size, size): 1 on the ellipse, 0 in its centre; ``lean`` shears it."""
@@ -105,7 +116,7 @@ class Canvas:
         """Draw into ``drawn`` an arc that leaves its chord by ``sag`` at most; its width changes by the factor ``taper``."""
         dx, dy = end[0] - start[0], end[1] - start[1]
         square = max(dx * dx + dy * dy, 1e-12)
-        length = square**0.5
+        length = math.sqrt(square)
         window, x, y = self._window(drawn, start, end, 1.5 * max(half_width, 0.8 * self.pixel) + abs(sag))
         t = ((x - start[0]) * dx + (y - start[1]) * dy) / square
         along = np.minimum(np.maximum(t, 0.0), 1.0)
@@ -153,8 +164,9 @@ def cloud(draws: Draws, size: int, cells: int) -> Array:
     place = (2.0 * np.arange(size) + 1.0) * cells / (2.0 * size)
     left = np.floor(place).astype(np.int64)
     weight = smooth(place - left)
-    rows = nodes[left] + (nodes[left + 1] - nodes[left]) * weight[:, None]
-    return rows[:, left] + (rows[:, left + 1] - rows[:, left]) * weight[None, :]
+    rows: Array = nodes[left] + (nodes[left + 1] - nodes[left]) * weight[:, None]
+    mixed: Array = rows[:, left] + (rows[:, left + 1] - rows[:, left]) * weight[None, :]
+    return mixed
 
 
 def grain(draws: Draws, size: int) -> Array:
@@ -166,7 +178,7 @@ def grain(draws: Draws, size: int) -> Array:
     return raw
 
 
-def develop(exposure: Array, contrast: float, brightness: float) -> Array:
+def develop(exposure: Array, contrast: float, brightness: float) -> Film:
     """Attenuation to grey: straight in the middle, with a toe and a shoulder; (size, size) uint8."""
     t = np.maximum(exposure * contrast + brightness, 0.0)
     grey = t * (1.0 + 0.35 * t) / (1.0 + 0.35 * t * t + 0.12 * t)

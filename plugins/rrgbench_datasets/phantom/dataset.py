@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from rrgbench import ConfigError, Inputs, Targets
 from rrgbench_datasets.phantom.anatomy import body_of, exposure_of
-from rrgbench_datasets.phantom.canvas import Array
+from rrgbench_datasets.phantom.canvas import Film
 from rrgbench_datasets.phantom.draws import Draws
 from rrgbench_datasets.phantom.films import keep
 from rrgbench_datasets.phantom.findings import Plants, Study, studies_of
@@ -115,12 +115,12 @@ class Phantom:
             prior_ids=study.prior_ids,
         )
 
-    def _films(self, study: Study) -> dict[str, Callable[[], Array]]:
+    def _films(self, study: Study) -> dict[str, Callable[[], Film]]:
         """File name -> how to draw the film."""
         films = {"frontal": frontal, "lateral": lateral} if study.has_lateral else {"frontal": frontal}
         return {f"{study.study_id}-{view}.png": functools.partial(self._film, study, view, draw) for view, draw in films.items()}
 
-    def _film(self, study: Study, view: str, draw: Callable[..., Array]) -> Array:
+    def _film(self, study: Study, view: str, draw: Callable[..., Film]) -> Film:
         exposure = exposure_of(self._seed, study.subject, study.visit, view)
         return draw(self._size, body_of(self._seed, study.subject), exposure, study.findings, self._draws(view, study))
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rrgbench import DataError
-from rrgbench_datasets.phantom.canvas import Array
+from rrgbench_datasets.phantom.canvas import Film
 
 LEDGER = "films.json"
 """File name -> SHA-256 of every film of a folder, written when all of them are there."""
 
 
-def png(grey: Array) -> bytes:
+def png(grey: Film) -> bytes:
     """A greyscale PNG of (height, width) uint8, in stored blocks: a compressor's bytes change with its version."""
     height, width = grey.shape
     rows = b"".join(b"\0" + row.tobytes() for row in grey)
@@ -32,7 +32,7 @@ def png(grey: Array) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
-def keep(folder: Path, films: Mapping[str, Callable[[], Array]]) -> None:
+def keep(folder: Path, films: Mapping[str, Callable[[], Film]]) -> None:
     """See that ``folder`` holds every film: those that are missing or damaged are made, the others are left alone.
 
     Any number of processes may do so at once: each film is written beside its place and moved there, and all write the

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rrgbench_datasets.phantom.anatomy import APEX, Body, Chest, Exposure
-from rrgbench_datasets.phantom.canvas import Array, Canvas, cloud, curve, develop, grain, profile
+from rrgbench_datasets.phantom.canvas import Array, Canvas, Film, cloud, curve, develop, grain, profile
 from rrgbench_datasets.phantom.draws import Draws
 from rrgbench_datasets.phantom.findings import Finding
 from rrgbench_datasets.phantom.lesions import mark
@@ -15,7 +15,7 @@ from rrgbench_datasets.phantom.lesions import mark
 SIDES = (-1, 1)
 
 
-def frontal(size: int, body: Body, exposure: Exposure, findings: Sequence[Finding], draws: Draws) -> Array:
+def frontal(size: int, body: Body, exposure: Exposure, findings: Sequence[Finding], draws: Draws) -> Film:
     """The film of one study with the findings that are drawn; (size, size) uint8."""
     canvas = Canvas(size, exposure.pose)
     chest = Chest(canvas, body, exposure.breath)

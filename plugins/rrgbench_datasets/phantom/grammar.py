@@ -64,7 +64,7 @@ DEGREES: Mapping[str, tuple[str, str, str]] = {
     "grade": ("mild", "moderate", "severe"),
     "size": ("small", "moderate", "large"),
     "density": ("patchy", "partial", "dense"),
-    "width": ("8 mm", "12 mm", "18 mm"),
+    "width": ("10 mm", "20 mm", "30 mm"),
     "amount": ("minimal", "moderate", "extensive"),
 }
 CHANGES: Mapping[str, tuple[str, ...]] = {

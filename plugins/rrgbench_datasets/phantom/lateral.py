@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rrgbench_datasets.phantom.anatomy import APEX, Body, Exposure
-from rrgbench_datasets.phantom.canvas import Array, Canvas, cloud, curve, develop, grain, profile
+from rrgbench_datasets.phantom.canvas import Array, Canvas, Film, cloud, curve, develop, grain, profile
 from rrgbench_datasets.phantom.draws import Draws
 from rrgbench_datasets.phantom.findings import Finding
 
@@ -34,7 +34,7 @@ class Side:
     lift: float = 0.0
 
 
-def lateral(size: int, body: Body, exposure: Exposure, findings: Sequence[Finding], draws: Draws) -> Array:
+def lateral(size: int, body: Body, exposure: Exposure, findings: Sequence[Finding], draws: Draws) -> Film:
     """The lateral film of one study with the findings that are drawn; (size, size) uint8."""
     canvas = Canvas(size, exposure.pose)
     side = _side(canvas, body, exposure.breath)
@@ -172,9 +172,9 @@ def _consolidation(side: Side, finding: Finding, draws: Draws) -> None:
 
 def _nodule(side: Side, finding: Finding, draws: Draws) -> None:
     y = {"upper": -0.42, "mid": -0.08, "lower": 0.22}[finding.place.split()[1]]
-    radius = (0.055, 0.075, 0.10)[finding.severity]
+    radius = (0.070, 0.095, 0.125)[finding.severity]
     spot = side.canvas.ellipse((draws.uniform(-0.25, 0.35), y + draws.uniform(-0.05, 0.05)), (radius, radius), 0.45)
-    side.haze = np.maximum(side.haze, 0.30 * spot)
+    side.haze = np.maximum(side.haze, 0.36 * spot)
 
 
 def _edema(side: Side, finding: Finding, draws: Draws) -> None:
@@ -199,7 +199,7 @@ def _device(side: Side, finding: Finding, draws: Draws) -> None:
     elif finding.place == "endotracheal tube":
         drawn = canvas.stroke([(-0.06, -1.1), (0.02, -0.34 + shake)], 0.018)
     elif finding.place == "enteric tube":
-        drawn = canvas.stroke([(-0.02, -1.1), (0.12, -0.2), (0.08, 0.50), (-0.06, 0.62)], 0.014)
+        drawn = canvas.stroke(curve((-0.02, -1.1), (0.22, -0.1), (0.02, 0.60)), 0.014)
     else:
         drawn = canvas.stroke(curve((-0.16, -0.86), (-0.14, -0.5), (-0.10, 0.02 + shake), 5), 0.012)
     side.lines = np.maximum(side.lines, 0.36 * drawn)

@@ -33,7 +33,7 @@ def mark(chest: Chest, findings: Sequence[Finding], draws: Draws) -> Marks:
     """The marks of these findings; each draws from a stream of its own."""
     blank = chest.canvas.zeros()
     marks = Marks(blank, blank, blank)
-    for finding in findings:
+    for finding in sorted(findings, key=lambda finding: tuple(_MARKS).index(finding.name)):
         _MARKS[finding.name](marks, chest, finding, Draws(finding.name, draws.below(1 << 30)))
     return marks
 
@@ -53,7 +53,9 @@ def _effusion(marks: Marks, chest: Chest, finding: Finding, draws: Draws) -> Non
         inward = np.maximum(chest.lateral - chest.outward[side], 0.0)
         level = chest.base(side) - 0.06 - deep * draws.uniform(0.9, 1.1)
         meniscus = level - climb / (1.0 + 16.0 * inward * inward + 4.0 * inward)
-        marks.haze = np.maximum(marks.haze, (canvas.x * side > 0) * 0.55 * canvas.within(meniscus - canvas.y, 0.06))
+        fluid = (canvas.x * side > 0) * canvas.within(meniscus - canvas.y, 0.06)
+        marks.haze = np.maximum(marks.haze, 0.55 * fluid)
+        marks.air = marks.air * (1.0 - fluid)
 
 
 def _cardiomegaly(marks: Marks, chest: Chest, finding: Finding, draws: Draws) -> None:
@@ -86,9 +88,9 @@ def _nodule(marks: Marks, chest: Chest, finding: Finding, draws: Draws) -> None:
     side = sides(finding.place)[0]
     y = {"upper": -0.42, "mid": -0.06, "lower": 0.20}[finding.place.split()[1]]
     x = side * ((0.40, 0.50, 0.56)[("upper", "mid", "lower").index(finding.place.split()[1])] + draws.uniform(-0.06, 0.06))
-    radius = (0.055, 0.075, 0.10)[finding.severity]
+    radius = (0.070, 0.095, 0.125)[finding.severity]
     spot = chest.canvas.ellipse((x, y + draws.uniform(-0.06, 0.06)), (radius, radius * draws.uniform(0.9, 1.1)), 0.45)
-    marks.haze = np.maximum(marks.haze, 0.36 * spot)
+    marks.haze = np.maximum(marks.haze, 0.48 * spot)
 
 
 def _pneumothorax(marks: Marks, chest: Chest, finding: Finding, draws: Draws) -> None:
@@ -158,12 +160,13 @@ def _device(marks: Marks, chest: Chest, finding: Finding, draws: Draws) -> None:
 
 
 _MARKS: Mapping[str, Callable[[Marks, Chest, Finding, Draws], None]] = {
-    "effusion": _effusion,
     "cardiomegaly": _cardiomegaly,
     "consolidation": _consolidation,
     "nodule": _nodule,
-    "pneumothorax": _pneumothorax,
     "edema": _edema,
     "atelectasis": _atelectasis,
+    "pneumothorax": _pneumothorax,
+    "effusion": _effusion,
     "device": _device,
 }
+"""In the order in which they are drawn: air pushes what is in the lung away, and fluid lies under air."""
