@@ -1,0 +1,181 @@
+"""The model: encoders, fusion and decoder put together. It knows kinds of component, never a component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from rrgbench.errors import ConfigError, PluginError
+from rrgbench.interfaces import SOURCES, Decoder, Fusion, ImageEncoder, KnowledgeEncoder, TextEncoder
+from rrgbench.types import VIEWS, Features, InputBatch, Output, TargetBatch
+
+MODULES: tuple[str, ...] = (*SOURCES, "fusion", "decoder")
+"""The names under which a recipe trains, adapts and paces the parts of a model."""
+
+
+def is_frozen(module: nn.Module) -> bool:
+    """Whether a module has parameters and none of them is trained."""
+    parameters = list(module.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+
+
+class Model(nn.Module):
+    """A report generator.
+
+    The views of a study are folded into the batch for the image encoder, their tokens laid end to end, and an embedding
+    of the view (owned by the model, part of module ``image``) added to each. Only real films are encoded, so that padding
+    can touch no batch statistic. A frozen part stays in evaluation mode: no dropout, no running statistics.
+
+    Args:
+        encoders: source -> encoder, for the sources (of image, text, knowledge) that are present.
+        fusion: features to memory.
+        decoder: memory to report.
+    """
+
+    def __init__(self, encoders: Mapping[str, nn.Module], fusion: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        assert set(encoders) <= set(SOURCES), f"sources are {SOURCES}, not {sorted(encoders)}"
+        self.encoders = nn.ModuleDict({source: encoders[source] for source in SOURCES if source in encoders})
+        if "image" in self.encoders:
+            self.view_embedding = nn.Embedding(len(VIEWS), cast(ImageEncoder, self.encoders["image"]).num_features)
+            nn.init.normal_(self.view_embedding.weight, std=0.02)
+        self.fusion = fusion
+        self.decoder = decoder
+
+    def train(self, mode: bool = True) -> Model:
+        """As ``nn.Module.train``, but frozen parts stay in evaluation mode."""
+        super().train(mode)
+        for part in (*self.encoders.values(), self.fusion, self.decoder):
+            if mode and is_frozen(part):
+                part.eval()
+        return self
+
+    def modules_by_name(self) -> dict[str, nn.Module]:
+        """The parts by the names that a recipe uses; ``image`` holds the image encoder and the view embedding."""
+        parts: dict[str, nn.Module] = dict(self.encoders.items())
+        if "image" in parts:
+            parts["image"] = nn.ModuleList([parts["image"], self.view_embedding])
+        return {**parts, "fusion": self.fusion, "decoder": self.decoder}
+
+    def parameters_by_module(self) -> dict[str, dict[str, nn.Parameter]]:
+        """Module name -> parameter name -> parameter. A parameter that two modules share counts for the first."""
+        names = {id(parameter): name for name, parameter in self.named_parameters()}
+        seen: set[int] = set()
+        grouped: dict[str, dict[str, nn.Parameter]] = {}
+        for part, module in self.modules_by_name().items():
+            own = [parameter for parameter in module.parameters() if id(parameter) not in seen]
+            seen.update(id(parameter) for parameter in own)
+            grouped[part] = {names[id(parameter)]: parameter for parameter in own}
+        return grouped
+
+    def encode(self, batch: InputBatch) -> dict[str, Features]:
+        """Source -> tokens (B, N, D) and their mask, for every source that has an encoder.
+
+        Raises:
+            ConfigError: the batch lacks what an encoder reads.
+            PluginError: an encoder gives another shape than its contract says.
+        """
+        read = {"image": self._image, "text": self._text, "knowledge": self._knowledge}
+        return {source: read[source](batch) for source in self.encoders}
+
+    def _image(self, batch: InputBatch) -> Features:
+        module = self.encoders["image"]
+        encoder = cast(ImageEncoder, module)
+        pixels, mask = _given(batch.pixel_values, "films"), _given(batch.view_mask, "views")
+        view_ids = _given(batch.view_ids, "views")
+        studies, views = mask.shape
+        pixels, flat_ids = pixels.flatten(0, 1), view_ids.flatten()
+        # None where every study has all its views: nothing to pick out and put back then.
+        real = None if bool(mask.all()) else mask.flatten().nonzero().squeeze(1)
+        if real is not None:
+            pixels, flat_ids = pixels.index_select(0, real), flat_ids.index_select(0, real)
+        with _graph_unless_frozen(module):
+            tokens = encoder(encoder.transform(pixels, self.training))
+        tokens = _checked("image encoder", module, tokens, len(pixels), encoder.num_features)
+        tokens = tokens + self.view_embedding(flat_ids)[:, None]
+        if real is not None:
+            tokens = tokens.new_zeros(studies * views, *tokens.shape[1:]).index_copy(0, real, tokens)
+        length = tokens.shape[1]
+        return Features(
+            hidden_states=tokens.reshape(studies, views * length, tokens.shape[2]),
+            mask=mask.repeat_interleave(length, dim=1),
+            view_ids=view_ids.repeat_interleave(length, dim=1),
+        )
+
+    def _text(self, batch: InputBatch) -> Features:
+        module = self.encoders["text"]
+        encoder = cast(TextEncoder, module)
+        ids, mask = _given(batch.context_ids, "context"), _given(batch.context_mask, "context")
+        with _graph_unless_frozen(module):
+            tokens = encoder(ids, mask)
+        return Features(_checked("text encoder", module, tokens, len(ids), encoder.num_features, mask.shape[1]), mask)
+
+    def _knowledge(self, batch: InputBatch) -> Features:
+        module = self.encoders["knowledge"]
+        encoder = cast(KnowledgeEncoder, module)
+        active = _given(batch.active_nodes, "active nodes")
+        with _graph_unless_frozen(module):
+            tokens = encoder(active)
+        tokens = _checked("knowledge encoder", module, tokens, len(active), encoder.num_features, active.shape[1])
+        # Where no node is active the encoder puts its null token first.
+        none = ~active.any(dim=1, keepdim=True)
+        return Features(tokens, torch.cat([active[:, :1] | none, active[:, 1:]], dim=1))
+
+    def memory(self, batch: InputBatch) -> Features:
+        """What the decoder reads of these studies: (B, M, hidden_size)."""
+        return self._fuse(self.encode(batch))
+
+    def _fuse(self, features: Mapping[str, Features]) -> Features:
+        memory = cast(Fusion, self.fusion)(features)
+        name = f"fusion {type(self.fusion).__name__}"
+        if not isinstance(memory, Features):
+            raise PluginError(f"{name} gave no Features", got=type(memory).__name__)
+        rows, width = len(next(iter(features.values())).mask), cast(Decoder, self.decoder).hidden_size
+        hidden = _checked("fusion", self.fusion, memory.hidden_states, rows, width)
+        mask = memory.mask
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != hidden.shape[:2]:
+            got = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+            raise PluginError(f"{name}: wrong mask", got=got, expected=f"bool {tuple(hidden.shape[:2])}")
+        if not mask.any(dim=1).all():
+            raise PluginError(f"{name} masks every token of a study", expected="at least one True a row of the mask")
+        return memory
+
+    def forward(self, batch: InputBatch, targets: TargetBatch) -> Output:
+        """Everything the losses read. Logits are (B, T, vocabulary), ``logits[:, t]`` for ``input_ids[:, t + 1]``."""
+        features = self.encode(batch)
+        memory = self._fuse(features)
+        logits = cast(Decoder, self.decoder)(memory, targets.input_ids, targets.attention_mask)
+        studies, length = targets.input_ids.shape
+        if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != (studies, length):
+            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            name = type(self.decoder).__name__
+            raise PluginError(f"decoder {name}: wrong logits", got=got, expected=f"({studies}, {length}, vocabulary)")
+        return Output(logits=logits, memory=memory, features=features)
+
+
+def _graph_unless_frozen(module: nn.Module) -> AbstractContextManager[object]:
+    """A frozen encoder reads no trained tensor, so its graph would only cost memory and time."""
+    return torch.no_grad() if is_frozen(module) else nullcontext()
+
+
+def _given(value: Tensor | None, what: str) -> Tensor:
+    if value is None:
+        raise ConfigError(f"the model reads {what}, but the study set has none")
+    return value
+
+
+def _checked(kind: str, module: nn.Module, tokens: object, rows: int, width: int, length: int | None = None) -> Tensor:
+    if isinstance(tokens, Tensor) and tokens.dim() == 3:
+        expected = (rows, tokens.shape[1] if length is None else length, width)
+        if tokens.shape == expected:
+            return tokens
+    got = tuple(tokens.shape) if isinstance(tokens, Tensor) else type(tokens).__name__
+    raise PluginError(
+        f"{kind} {type(module).__name__}: wrong tokens",
+        got=got,
+        expected=f"({rows}, {'N' if length is None else length}, {width})",
+    )

@@ -1,0 +1,10 @@
+"""Training in rungs of epochs, exact to the bit however often it is cut or killed."""
+
+from __future__ import annotations
+
+from rrgbench.training.loop import WeightedLoss, train_rung
+from rrgbench.training.process import numerics_domain, reset_process
+from rrgbench.training.recipe import Recipe
+from rrgbench.training.state import load_model, save_model
+
+__all__ = ["Recipe", "WeightedLoss", "load_model", "numerics_domain", "reset_process", "save_model", "train_rung"]

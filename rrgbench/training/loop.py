@@ -1,0 +1,266 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import GradientAccumulationPlugin
+from torch import Tensor, nn
+
+from rrgbench.batches import Progress as OnProgress
+from rrgbench.batches import StudySet
+from rrgbench.errors import ConfigError, PluginError, RRGBenchError, StoreError
+from rrgbench.identity import derive_seed
+from rrgbench.interfaces import Loss
+from rrgbench.model import Model
+from rrgbench.training.process import reset_accelerate, seed_everything
+from rrgbench.training.recipe import Recipe, make_optimizer, parameter_counts, trained
+from rrgbench.training.state import Progress, Scratch, load_state, save_state
+
+WeightedLoss = tuple[str, float, Loss]
+"""A label, a weight, and the loss."""
+
+OnEpoch = Callable[[int, Mapping[str, float]], None]
+"""Told at the end of an epoch: its number (from 0) and its scores."""
+
+
+def train_rung(
+    model: Model,
+    losses: Sequence[WeightedLoss],
+    data: StudySet,
+    recipe: Recipe,
+    *,
+    seed: int,
+    epochs: range,
+    start: Path | None,
+    out: Path,
+    scratch: Path | None = None,
+    device: str = "cpu",
+    on_progress: OnProgress | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Any]:
+    """Train some epochs of a horizon and write the state after them.
+
+    All randomness of an epoch comes from the seed and the epoch's number, so that one call, several rungs and a rung killed
+    and started again give the same bytes within a numerics domain.
+
+    Args:
+        model: left with the weights after the rung.
+        losses: label, weight and loss; their weighted sum is minimised.
+        data: the train split, with targets.
+        recipe: how; its ``epochs`` are the whole horizon.
+        seed: of the run.
+        epochs: those of this rung, counted from 0.
+        start: the folder that the rung before wrote; None at epoch 0, where the weights are the model's own.
+        out: an existing folder for ``model.safetensors``, ``optimizer.safetensors`` and ``state.json``.
+        scratch: where a state is kept at the end of every epoch, to resume from; None keeps none.
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
+        on_progress: told of optimisation steps done, all of the rung, and a note.
+        on_epoch: told ``loss``, ``loss.<label>`` (means over studies), ``lr.<module>``, ``seconds``, ``studies_per_second``.
+
+    Returns:
+        ``epochs``: the scores of each epoch of the rung, without times; ``steps``: optimisation steps so far;
+        ``parameters``: module -> total and trainable; ``seconds`` and ``studies_per_second`` of the rung, over all its attempts.
+
+    Raises:
+        ConfigError: nothing to train, no losses, no studies, or a precision that the device does not have.
+        StoreError: ``start`` is not the state before this rung.
+        PluginError: a loss is not a scalar.
+        RRGBenchError: a loss is not finite; names epoch, step and the losses.
+    """
+    _check(losses, data, recipe, epochs, start, device)
+    with trained(model, recipe.train), closing(_Rung.begin(model, losses, data, recipe, seed, device)) as rung:
+        kept = Scratch(scratch) if scratch is not None else None
+        progress, clock = _resume(rung, kept, start, epochs)
+        told = _counted(on_progress, recipe, epochs, len(data))
+        for epoch in range(progress.epoch, epochs.stop):
+            began = time.perf_counter()
+            progress, scores = rung.epoch(progress, told)
+            seconds = time.perf_counter() - began
+            clock[str(epoch)] = seconds
+            if kept is not None and epoch + 1 < epochs.stop:
+                kept.save(model, rung.optimizer, progress, clock)
+            if on_epoch is not None:
+                on_epoch(epoch, {**scores, "seconds": seconds, "studies_per_second": len(data) / seconds})
+        save_state(out, model, rung.optimizer, progress)
+        total = sum(clock.values())
+        return {
+            "epochs": [dict(scores) for scores in progress.history[epochs.start :]],
+            "steps": progress.step,
+            "parameters": parameter_counts(model),
+            "seconds": total,
+            "studies_per_second": len(data) * len(clock) / total if total else 0.0,
+        }
+
+
+def _check(
+    losses: Sequence[WeightedLoss], data: StudySet, recipe: Recipe, epochs: range, start: Path | None, device: str
+) -> None:
+    assert epochs.step == 1, "a rung is a run of epochs"
+    assert 0 <= epochs.start < epochs.stop <= recipe.epochs, f"rung {epochs} is not inside the horizon of {recipe.epochs} epochs"
+    assert (start is None) == (epochs.start == 0), "a rung starts from the state before it, the first from none"
+    if not losses:
+        raise ConfigError("a stage of training needs a loss", hint="losses: {cross_entropy: 1.0}")
+    if not len(data):
+        raise ConfigError("there are no studies to train on")
+    kind = torch.device(device).type
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device", got=device, expected="cpu: this machine has no GPU that torch can use")
+    if recipe.precision == "fp16" and kind == "cpu":
+        raise ConfigError("precision", got="fp16 on a CPU", expected="no or bf16", hint="fp16 needs a GPU")
+
+
+def _resume(rung: _Rung, kept: Scratch | None, start: Path | None, epochs: range) -> tuple[Progress, dict[str, float]]:
+    """The newest state of this rung, else the one before it, else nothing."""
+    clock: dict[str, float] = {}
+    found = kept.load(rung.model, rung.optimizer) if kept is not None else None
+    if found is not None:
+        progress, clock = found
+    elif start is not None:
+        progress = load_state(start, rung.model, rung.optimizer)
+        if progress.epoch != epochs.start:
+            raise StoreError(
+                f"{start} is not the state before this rung", got=f"epoch {progress.epoch}", expected=f"epoch {epochs.start}"
+            )
+    else:
+        progress = Progress()
+    if progress.scaler is not None and rung.accelerator.scaler is not None:
+        rung.accelerator.scaler.load_state_dict(dict(progress.scaler))
+    return progress, clock
+
+
+def _counted(on_progress: OnProgress | None, recipe: Recipe, epochs: range, studies: int) -> Callable[[int, int, float], None]:
+    """Steps over the horizon told as steps of this rung."""
+    each, horizon = recipe.steps_per_epoch(studies), recipe.horizon(studies)
+    first, last = (min(epoch * each, horizon) for epoch in (epochs.start, epochs.stop))
+
+    def told(epoch: int, step: int, loss: float) -> None:
+        if on_progress is not None:
+            on_progress(step - first, last - first, f"epoch {epoch + 1}/{recipe.epochs}, loss {loss:.4f}")
+
+    return told
+
+
+@dataclass(frozen=True)
+class _Rung:
+    model: Model
+    losses: Sequence[WeightedLoss]
+    data: StudySet
+    recipe: Recipe
+    seed: int
+    device: torch.device
+    accelerator: Accelerator
+    optimizer: torch.optim.AdamW
+    wrapped: Any
+    stepper: Any
+    parameters: list[nn.Parameter]
+
+    @classmethod
+    def begin(cls, model: Model, losses: Sequence[WeightedLoss], data: StudySet, recipe: Recipe, seed: int, device: str) -> _Rung:
+        place = torch.device(device)
+        reset_accelerate()
+        # Accumulation is done here: accelerate's own runs on over the ends of epochs unless it also makes the batches.
+        accelerator = Accelerator(
+            cpu=place.type == "cpu",
+            mixed_precision=recipe.precision,
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        )
+        model.to(place)
+        for _, _, loss in losses:
+            if isinstance(loss, nn.Module):
+                loss.to(place)
+        optimizer = make_optimizer(model, recipe)
+        wrapped, stepper = accelerator.prepare(model, optimizer, device_placement=[False, False])
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        return cls(model, losses, data, recipe, seed, place, accelerator, optimizer, wrapped, stepper, parameters)
+
+    def close(self) -> None:
+        """Give the model back without what accelerate put round it."""
+        self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
+        self.accelerator.free_memory()
+
+    def epoch(self, progress: Progress, told: Callable[[int, int, float], None]) -> tuple[Progress, Mapping[str, float]]:
+        """One epoch: the progress after it, and its scores."""
+        epoch, step, recipe = progress.epoch, progress.step, self.recipe
+        seed_everything(derive_seed(self.seed, "epoch", epoch))
+        order = np.random.default_rng(derive_seed(self.seed, "order", epoch)).permutation(len(self.data)).tolist()
+        self.model.train()
+        size = recipe.batch_size * recipe.accumulate
+        sums, seen, rates = np.zeros(len(self.losses) + 1), 0, {}
+        for begin in range(0, len(order), size):
+            if step >= recipe.horizon(len(self.data)):
+                break
+            rates = self._set_rates(step)
+            group = order[begin : begin + size]
+            values = self._step(group, f"epoch {epoch + 1}, step {step + 1}")
+            sums += values * len(group)
+            seen += len(group)
+            step += 1
+            told(epoch, step, values[0])
+        scores: dict[str, float] = {}
+        if seen:
+            names = ["loss", *(f"loss.{label}" for label, _, _ in self.losses)]
+            scores = {**dict(zip(names, (sums / seen).tolist(), strict=True)), **rates}
+        scaler = self.accelerator.scaler
+        state = None if scaler is None else {key: float(value) for key, value in scaler.state_dict().items()}
+        after = replace(progress, epoch=epoch + 1, step=step, history=(*progress.history, scores), scaler=state)
+        return after, scores
+
+    def _set_rates(self, step: int) -> dict[str, float]:
+        factor = self.recipe.factor(step, len(self.data))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        return {f"lr.{group['module']}": group["lr"] for group in self.optimizer.param_groups}
+
+    def _step(self, group: list[int], where: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """One step of the optimiser over the batches of ``group``: the sum of losses and each loss, as means over studies."""
+        size = self.recipe.batch_size
+        total = torch.zeros(len(self.losses) + 1, device=self.device, dtype=torch.float64)
+        for begin in range(0, len(group), size):
+            chosen = group[begin : begin + size]
+            last = begin + size >= len(group)
+            with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+                values = self._losses(chosen)
+                # A step over several batches minimises the mean over its studies, as one large batch would.
+                self.accelerator.backward(values[0] * (len(chosen) / len(group)))
+            total += values.detach().double() * (len(chosen) / len(group))
+        means: np.ndarray[Any, np.dtype[np.float64]] = total.cpu().numpy()
+        self._finite(means, where)
+        if self.recipe.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+        self.stepper.step()
+        self.stepper.zero_grad()
+        return means
+
+    def _losses(self, chosen: list[int]) -> Tensor:
+        """(1 + number of losses): their weighted sum, and each."""
+        batch = self.data.inputs_batch(chosen).to(self.device)
+        targets = self.data.targets_batch(chosen).to(self.device)
+        with self.accelerator.autocast():
+            output = self.wrapped(batch, targets)
+            values = [loss(output, targets) for _, _, loss in self.losses]
+        for (label, _, _), value in zip(self.losses, values, strict=True):
+            if not isinstance(value, Tensor) or value.dim():
+                got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                raise PluginError(f"loss {label}", got=got, expected="a scalar tensor")
+        each = torch.stack([value.float() for value in values])
+        weighted = torch.stack([value.float() * weight for (_, weight, _), value in zip(self.losses, values, strict=True)]).sum()
+        if not weighted.requires_grad:
+            labels = ", ".join(label for label, _, _ in self.losses)
+            raise ConfigError("the losses depend on nothing that is trained", got=labels, hint="train a module that they read")
+        return torch.cat([weighted[None], each])
+
+    def _finite(self, means: np.ndarray[Any, np.dtype[np.float64]], where: str) -> None:
+        if not np.isfinite(means).all():
+            told = ", ".join(f"{label} {value:g}" for (label, _, _), value in zip(self.losses, means[1:].tolist(), strict=True))
+            raise RRGBenchError(
+                f"{where}: the loss is not finite", got=told, hint="try a lower lr, clip_norm, or another precision"
+            )
