@@ -75,7 +75,7 @@ def assert_close(first: Tensor, second: Tensor, sentence: str) -> None:
     """Two results are the same but for rounding, or the sentence is raised with how far they lie apart."""
     assert first.shape == second.shape, f"{sentence}: shapes {tuple(first.shape)} and {tuple(second.shape)}"
     if not close(first, second):
-        apart = float((first.float() - second.float()).abs().max())
+        apart = (first.float() - second.float()).abs().max().item()
         raise AssertionError(f"{sentence}: they differ by up to {apart:.3g}")
 
 

@@ -34,15 +34,15 @@ def reordered(cache: Any, index: Tensor) -> Any:
         return cache.index_select(0, index)
     if isinstance(cache, dict):
         return {key: reordered(value, index) for key, value in cache.items()}
-    if isinstance(cache, (tuple, list)):
-        return type(cache)([reordered(value, index) for value in cache])
-    raise AssertionError(f"the cache holds {type(cache).__name__}: only tensors in tuples, lists and dicts can be reordered")
+    return type(cache)([reordered(value, index) for value in cache])
 
 
 def leaves(cache: Any) -> list[Tensor]:
     """All tensors of a cache."""
     if isinstance(cache, Tensor):
         return [cache]
+    nest = isinstance(cache, (tuple, list, dict))
+    assert nest, f"the cache holds {type(cache).__name__}: only tensors in tuples, lists and dicts can be reordered"
     inner = cache.values() if isinstance(cache, dict) else cache
     return [leaf for each in inner for leaf in leaves(each)]
 
@@ -189,17 +189,17 @@ class DecoderContract:
         """Rows swapped, dropped and repeated as in beam search go on as if they had been alone."""
         decoder = self._made()
         memory, (ids, _) = self._memory(decoder), self._reports()
-        _, cache = self._steps(decoder, memory, ids[:, :3])
-        for leaf in leaves(reordered(cache, torch.arange(3))):
+        _, cache = self._steps(decoder, memory, ids[:, :4])  # other than the number of studies
+        for leaf in leaves(cache):
             right = leaf.ndim > 0 and leaf.shape[0] == 3
             assert right, f"the cache of {self._name} holds a tensor of shape {tuple(leaf.shape)}: its first dimension is not B"
         for order in ([2, 1, 0], [1], [0, 0, 2, 2]):
             index = torch.tensor(order)
             held, chosen = rows(memory, index), ids[index]
-            (after,), _ = self._steps(decoder, held, chosen[:, 3:4], reordered(cache, index))
-            whole = self._logits(decoder, held, chosen[:, :4], torch.ones(len(order), 4, dtype=torch.bool))
+            (after,), _ = self._steps(decoder, held, chosen[:, 4:5], reordered(cache, index))
+            whole = self._logits(decoder, held, chosen[:, :5], torch.ones(len(order), 5, dtype=torch.bool))
             sentence = f"{self._name}: after its cache was reordered to rows {order} a step gives other logits"
-            assert_close(whole[:, 3], after, sentence)
+            assert_close(whole[:, 4], after, sentence)
 
     @torch.no_grad()
     def test_a_step_leaves_the_cache_before_it_as_it_was(self) -> None:

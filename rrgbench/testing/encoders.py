@@ -31,10 +31,12 @@ from rrgbench.testing.toys import CONTEXTS, REPORTS
 def toy_films() -> dict[str, Image.Image]:
     """One film in each of Pillow's modes that occur, none of them square."""
     random = np.random.default_rng(0)
-    grey = random.integers(0, 256, (40, 52), dtype=np.uint8)
-    film = Image.fromarray(grey)
-    films = {mode: film.convert(mode) for mode in ("L", "RGB", "P", "RGBA", "LA", "1", "I", "F")}
-    return {**films, "I;16": Image.fromarray(grey.astype(np.uint16) * 16)}
+    films = {}
+    for mode in ("L", "RGB", "P", "RGBA", "LA", "1", "I", "F", "I;16"):
+        grey = random.integers(0, 256, (40, 52), dtype=np.uint8)
+        deep = Image.fromarray(grey.astype(np.uint16) * 16)
+        films[mode] = deep if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    return films
 
 
 class ImageEncoderContract:

@@ -133,6 +133,7 @@ class MetricContract:
         metric = self._made()
         statistics = self._scored(metric, self._texts(REPORTS[1:] + REPORTS[:1]))
         kept = statistics.copy()
+        self._closed(metric, statistics)
         for index in ([0, 0, 3, 5], [2], [4, 1, 1, 1, 1, 0, 2]):
             self._closed(metric, statistics[index])
         assert np.array_equal(kept, statistics), f"{self._name}.aggregate writes into the statistics"
