@@ -14,7 +14,7 @@ from rrgbench_encoders.small import SmallEncoder, WordTokenizer
 
 
 class Transformers(nn.Module):
-    """Context ids (B, S) to tokens (B, S, num_features).
+    """A BERT-like model that reads the context: ids (B, S) to tokens (B, S, num_features).
 
     With ``model``, any BERT-like model that ``AutoModel`` loads from a folder or the hub, from safetensors and without
     code of its own (a pooler is taken out). Without, a small pre-norm encoder with a word tokenizer over the train split's

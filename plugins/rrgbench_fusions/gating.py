@@ -14,8 +14,10 @@ from rrgbench.nn import Attention, FeedForward, SourceProjection, ordered
 
 
 class Gating(nn.Module):
-    """Image tokens ask each other source by attention; a gate a token and channel, which sees the token and the answer,
-    admits the answer (gated multimodal units, Arevalo et al. 2017, token by token). M is the number of image tokens.
+    """Image tokens ask each other source by attention, and learned gates admit the answers.
+
+    A gate a token and channel sees the token and the answer (gated multimodal units, Arevalo et al. 2017, token by
+    token). M is the number of image tokens.
 
     Where there is no image, text takes its place; where there is one source only, it asks itself.
 
