@@ -8,7 +8,7 @@ from rrgbench.errors import ManyErrors, RRGBenchError
 
 
 def main() -> None:
-    """Run the shell and end the process with its exit code: 0 fine, 1 some cells failed, 2 the user's mistake, 130 interrupted."""
+    """Run the shell. Exit codes: 0 fine, 1 some cells failed, 2 the user's mistake, 130 interrupted."""
     from rrgbench.cli.app import make_app
 
     try:

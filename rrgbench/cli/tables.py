@@ -80,7 +80,7 @@ def print_boards(found: Sequence[Board], asked: str | None) -> None:
         for row in board.rows:
             floor = row.kind == "floor"
             title_text = f"floor: {row.title}" if floor else row.title + (" (baseline)" if row.baseline else "")
-            cells = [Text(title_text), str(len(row.seeds)), *(_cell_text(row, name) for name in names)]
+            cells: list[Text | str] = [Text(title_text), str(len(row.seeds)), *(_cell_text(row, name) for name in names)]
             cost = ["", ""] if row.parameters is None else [f"{row.parameters:,}", f"{row.train_seconds or 0:.0f}"]
             table.add_row(*cells, *cost, style="dim italic" if floor else None)
         console.print(table)
