@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Run every step of an experiment that is not done yet, and print its leaderboard."""
     from rrgbench.cli.progress import make_listener
-    from rrgbench.cli.tables import print_boards, print_failures, print_outcome
+    from rrgbench.cli.tables import USER_MISTAKES, print_boards, print_failures, print_outcome
     from rrgbench.leaderboard import boards
     from rrgbench.runner import make_executor, run_plan
 
@@ -75,8 +75,7 @@ def run(
         print_outcome(result, place)
     if result.failures:
         print_failures(result, place)
-        mistakes = {"ConfigError", "DataError", "StoreError"}
-        raise typer.Exit(2 if all(failure.mistake in mistakes for failure in result.failures) else 1)
+        raise typer.Exit(2 if all(failure.mistake in USER_MISTAKES for failure in result.failures) else 1)
 
 
 def plan(

@@ -20,6 +20,8 @@ from rrgbench.runner import RunResult, wanted_steps
 from rrgbench.store import Store
 
 _PLAIN_WIDTH = 160
+USER_MISTAKES = frozenset({"ConfigError", "DataError", "StoreError"})
+"""What the user can mend without reading a traceback; any other failure names its cell and where its traceback is."""
 
 
 def _console(stderr: bool = False) -> Console:
@@ -106,7 +108,7 @@ def print_outcome(result: RunResult, store: Store) -> None:
 def print_failures(result: RunResult, store: Store) -> None:
     """One line a failure, and where its traceback is."""
     for failure in result.failures:
-        if failure.mistake:
+        if failure.mistake in USER_MISTAKES:
             sys.stderr.write(f"error: {failure.error}\n")
         else:
             sys.stderr.write(f"failed: {failure.title}: {failure.error} (traceback: {store.failure_path(failure.id)})\n")
