@@ -1,0 +1,35 @@
+# `make demo` and `make test` do everything on a fresh machine with Python 3.11+, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-fast lint bench clean
+
+demo: $(STAMP)  ## run the quickstart on phantom and print its leaderboard
+	$(BIN)/rrgbench run experiments/quickstart.yaml
+
+test: $(STAMP)  ## everything that CI runs
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
+
+test-fast: $(STAMP)  ## the edit loop: no heavy tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not heavy"
+
+lint: $(STAMP)  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)  ## speed as ratios, side by side, in one run
+	$(BIN)/python benchmarks/run.py
+
+# The virtual environment is made once, and again when what it is made from changes.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rrgbench needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:  ## forget the environment, not the store
+	rm -rf $(VENV)

@@ -7,11 +7,11 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from rrgbench import ConfigError, Inputs, Targets
+from rrgbench import ConfigError, Inputs, Split, Targets
 from rrgbench_datasets.phantom.anatomy import body_of, exposure_of
 from rrgbench_datasets.phantom.canvas import Film
 from rrgbench_datasets.phantom.draws import Draws
@@ -20,9 +20,6 @@ from rrgbench_datasets.phantom.findings import Plants, Study, studies_of
 from rrgbench_datasets.phantom.frontal import frontal
 from rrgbench_datasets.phantom.grammar import context_of, report_of
 from rrgbench_datasets.phantom.lateral import lateral
-
-if TYPE_CHECKING:
-    from rrgbench.types import Split
 
 VERSION = 1
 """Counts up whenever a film changes, so that no film of an earlier version is taken for a new one."""
