@@ -40,7 +40,7 @@ class ToyImageEncoder(nn.Module):
         super().__init__()
         self.num_features = WIDTH
         self.size = size
-        self.patches = nn.Conv2d(1, WIDTH, 4, stride=4)
+        self.patches = nn.Conv2d(1, WIDTH, 4, stride=4, bias=False)
         self.norm = nn.BatchNorm2d(WIDTH)
         self.dropout = nn.Dropout(dropout)
 
@@ -102,12 +102,12 @@ class ToyDecoder(nn.Module):
         self.hidden_size = width
         self.embed = nn.Embedding(vocabulary, width)
         self.places = nn.Embedding(longest, width)
-        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
-        self.read_query, self.read = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.query, self.value = nn.Linear(width, width), nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)  # a bias would train on rounding alone
+        self.read_query, self.read = nn.Linear(width, width), nn.Linear(width, 2 * width, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, vocabulary, bias=False)
         self.head.weight = self.embed.weight
-        self.steps = 0
 
     def _write(self, states, keys, values, seen, memory, read):
         hidden = states + _attend(self.query(states), keys, values, seen)
@@ -123,7 +123,6 @@ class ToyDecoder(nn.Module):
         return self._write(states, self.key(states), self.value(states), seen, memory, self.read(memory.hidden_states))
 
     def step(self, input_ids: torch.Tensor, memory: Features, cache):
-        self.steps += 1
         keys = cache["own"][0] if cache else input_ids.new_zeros(len(input_ids), 0, self.hidden_size, dtype=torch.float)
         values = cache["own"][1] if cache else keys
         states = self.embed(input_ids) + self.places.weight[keys.shape[1]]
