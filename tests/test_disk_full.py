@@ -1,4 +1,4 @@
-"""A disk that fills up costs one line and nothing else: no half-written artifact, and the same command goes on once there is space."""
+"""A disk that fills up costs one line: no half-written artifact, and the same command goes on once there is space."""
 
 from __future__ import annotations
 
