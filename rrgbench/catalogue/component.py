@@ -5,13 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from rrgbench.errors import ConfigError
 from rrgbench.identity import file_digest
+
+
+@cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    """A file's digest, computed once for as long as the file is as it was: weights are large and many cells share them."""
+    return file_digest(path)
+
+
+def _content(path: Path) -> str:
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -23,10 +33,11 @@ class FileOption:
     def content(self) -> str:
         """SHA-256 over the file, or over the names and bytes of the files of the folder."""
         if self.path.is_file():
-            return file_digest(self.path)
+            return _content(self.path)
         summary = hashlib.sha256()
-        for file in sorted(path for path in self.path.rglob("*") if path.is_file()):
-            summary.update(f"{file.relative_to(self.path).as_posix()}\0{file_digest(file)}\0".encode())
+        files = {path.relative_to(self.path).as_posix(): path for path in self.path.rglob("*") if path.is_file()}
+        for name, file in sorted(files.items()):
+            summary.update(f"{name}\0{_content(file)}\0".encode("utf-8", "surrogateescape"))
         return summary.hexdigest()
 
 
@@ -64,6 +75,7 @@ class Component:
                 "version": self.version,
                 "values": list(self.values),
                 "options": {key: _request(value) for key, value in self.options.items()},
+                "files": {_place(file): file.content() for file in _leaves(self.options) if isinstance(file, FileOption)},
             }
         }
 
@@ -73,12 +85,7 @@ class Component:
 
     def nested(self) -> Iterator[Component]:
         """The components inside its options."""
-        for value in self.options.values():
-            yield from _nested(value)
-
-    def words(self) -> str:
-        """The component for people: its name."""
-        return self.name
+        return (value for value in _leaves(self.options) if isinstance(value, Component))
 
 
 def _map(value: Any, component: Any, file: Any) -> Any:
@@ -97,28 +104,37 @@ def _identity(value: Any) -> Any:
     return _map(value, lambda inner: inner.identity(), lambda file: {"sha256": file.content()})
 
 
+def _place(file: FileOption) -> str:
+    return str(file.path.resolve())
+
+
 def _request(value: Any) -> Any:
-    return _map(value, lambda inner: inner.request(), lambda file: str(file.path.resolve()))
+    return _map(value, lambda inner: inner.request(), _place)
 
 
-def _nested(value: Any) -> Iterator[Component]:
-    if isinstance(value, Component):
-        yield value
-    elif isinstance(value, Mapping):
+def _leaves(value: Any) -> Iterator[Any]:
+    """What stands in an option's value, without looking into components."""
+    if isinstance(value, Mapping):
         for item in value.values():
-            yield from _nested(item)
+            yield from _leaves(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _nested(item)
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def existing_path(text: str, where: str) -> FileOption:
     """A path option that names something.
 
     Raises:
-        ConfigError: nothing is there.
+        ConfigError: there is no file or folder.
     """
-    path = TypeAdapter(Path).validate_python(text).expanduser()
-    if not path.exists():
-        raise ConfigError(where, got=text, expected="an existing file or folder")
+    try:
+        path = Path(text).expanduser()
+        there = path.is_file() or path.is_dir()
+    except (ValueError, RuntimeError):  # a NUL in it; a home that nobody has
+        there = False
+    if not there:
+        raise ConfigError(where, got=repr(text), expected="an existing file or folder")
     return FileOption(path)

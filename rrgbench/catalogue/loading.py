@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.metadata
-import importlib.util
-import sys
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pluggy
 
 from rrgbench import hookspecs
+from rrgbench.catalogue.hints import did_you_mean
+from rrgbench.catalogue.signature import NAME
 from rrgbench.errors import PluginError
-from rrgbench.identity import source_version
 from rrgbench.interfaces import KINDS
 
-_PUBLIC_ROOMS = ("rrgbench.nn", "rrgbench.text")
-"""Rooms of the platform whose code is part of a component's content version when it imports them."""
+_HOOKS_PAGE = "docs/hooks.md lists the hooks and their arguments"
 
 
 @dataclass(frozen=True)
@@ -50,15 +46,12 @@ def load_plugin(entry_point: importlib.metadata.EntryPoint) -> Plugin:
         module = entry_point.load()
     except Exception as error:
         raise PluginError(f"{where} cannot be imported", got=f"{type(error).__name__}: {error}") from error
+    hooks = _check_hooks(module, where)
     manager = _manager()
     try:
         manager.register(module, name=entry_point.name)
-        manager.check_pending()
     except (pluggy.PluginValidationError, ValueError) as error:
-        raise PluginError(
-            f"{where} does not fit the hooks", got=error, hint="docs/hooks.md lists the hooks and their arguments"
-        ) from error
-    hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(module) or ()))
+        raise PluginError(f"{where} does not fit the hooks", got=error, hint=_HOOKS_PAGE) from error
     factories: dict[str, Mapping[str, Any]] = {}
     for kind in KINDS.values():
         for implementation in getattr(manager.hook, kind.hook).get_hookimpls():
@@ -66,61 +59,50 @@ def load_plugin(entry_point: importlib.metadata.EntryPoint) -> Plugin:
                 offered = implementation.function()
             except Exception as error:
                 raise PluginError(f"{where}: {kind.hook} raised", got=f"{type(error).__name__}: {error}") from error
-            if not isinstance(offered, Mapping) or not all(isinstance(n, str) and callable(f) for n, f in offered.items()):
-                raise PluginError(f"{where}: {kind.hook}", got=type(offered).__name__, expected="a mapping of name to factory")
+            _check_offer(offered, f"{where}: {kind.hook}")
             factories[kind.name] = offered
     return Plugin(module, hooks, factories)
 
 
-def content_version(factory: Any) -> str:
-    """The content version of a component: its declared ``version``, else a hash of the source of its module and of what that
-    module imports from its own distribution and from the platform's public rooms."""
-    declared = getattr(factory, "version", None)
-    if isinstance(declared, str):
-        return declared
-    return _module_version(factory.__module__)
-
-
-@cache
-def _module_version(name: str) -> str:
-    own = name.partition(".")[0]
-    files: dict[str, Path] = {}
-    waiting = [name]
-    while waiting:
-        current = waiting.pop()
-        path = None if current in files else _module_file(current)
-        if path is None:
+def _check_hooks(module: Any, where: str) -> tuple[str, ...]:
+    """The hooks that a module answers; what is called like a hook must be one, and be marked."""
+    known = [name for name in vars(hookspecs) if name.startswith(f"{hookspecs.GROUP}_")]
+    answered = []
+    for name in dir(module):
+        member = getattr(module, name, None)
+        marked = hasattr(member, f"{hookspecs.GROUP}_impl")
+        if not inspect.isroutine(member) or not (marked or name.startswith(f"{hookspecs.GROUP}_")):
             continue
-        files[current] = path
-        for imported in _imports(current, path):
-            if imported.partition(".")[0] == own != "rrgbench" or imported.startswith(_PUBLIC_ROOMS):
-                waiting.append(imported)
-    return source_version(*(files[module] for module in sorted(files)))
+        if name not in known:
+            raise PluginError(f"{where}: there is no hook {name}", hint=did_you_mean(name, known))
+        if not marked:
+            raise PluginError(f"{where}: {name} is not marked", hint="put @rrgbench.hookimpl above it")
+        answered.append(name)
+    if not answered:
+        raise PluginError(f"{where} answers no hook", hint=_HOOKS_PAGE)
+    return tuple(sorted(answered))
 
 
-def _module_file(name: str) -> Path | None:
-    module = sys.modules.get(name)
-    origin = getattr(module, "__file__", None)
-    if origin is None:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, AttributeError, ValueError):
-            return None
-        origin = spec.origin if spec else None
-    return Path(origin) if origin and origin.endswith(".py") else None
+def _check_offer(offered: Any, where: str) -> None:
+    if not isinstance(offered, Mapping):
+        raise PluginError(where, got=type(offered).__name__, expected="a mapping of name to factory")
+    for name, factory in offered.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise PluginError(where, got=repr(name), expected="a name of letters, digits and . _ + -")
+        if not callable(factory):
+            raise PluginError(f"{where}: {name}", got=type(factory).__name__, expected="a factory: a class or a function")
 
 
-def _imports(name: str, path: Path) -> list[str]:
-    """Every module that this one may import, absolute, whether or not a name of `from x import name` is a module."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                anchor = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
-                base = f"{anchor}.{base}" if base else anchor
-            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return found
+def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> None:
+    """Call one hook of one plugin, with as many of the arguments as it asks for.
+
+    Raises:
+        PluginError: it raised.
+    """
+    manager = _manager()
+    manager.register(plugin.module)
+    try:
+        getattr(manager.hook, hook)(**arguments)
+    except Exception as error:
+        name = plugin.module.__name__
+        raise PluginError(f"plugin {name}: {hook} raised", got=f"{type(error).__name__}: {error}") from error

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from rrgbench.catalogue.component import existing_path
-from rrgbench.catalogue.schema import Option, Spec, Tree, decode, has_component, has_path, words
+from rrgbench.catalogue.component import Component, existing_path
+from rrgbench.catalogue.hints import did_you_mean
+from rrgbench.catalogue.schema import Mismatch, Tree, check, fold, words
+from rrgbench.catalogue.signature import Spec
 from rrgbench.errors import ConfigError, RRGBenchError, collect
 
-if TYPE_CHECKING:
-    from rrgbench.catalogue.registry import Catalogue
+Resolve = Callable[[str, Any, str], Component]
+"""(kind, what an experiment says, where) to a component."""
 
 
-def fill_options(catalogue: Catalogue, spec: Spec, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+def fill_options(resolve: Resolve, spec: Spec, given: Mapping[Any, Any], where: str) -> dict[str, Any]:
     """Every option of the component: the given value, validated, or the default.
 
     Raises:
         ConfigError, ManyErrors: unknown options, missing ones, wrong types; all of them together.
     """
-    from rrgbench.catalogue.registry import did_you_mean
-
     known = {option.name: option for option in spec.options}
     errors: list[RRGBenchError] = []
     for name in given:
@@ -37,65 +34,31 @@ def fill_options(catalogue: Catalogue, spec: Spec, given: Mapping[str, Any], whe
             errors.append(ConfigError(f"{place}: {spec.name} needs this option", expected=words(option.tree)))
             continue
         try:
-            filled[name] = _fill(catalogue, option, given.get(name, option.default), place)
+            filled[name] = canonical(resolve, option.tree, given.get(name, option.default), place)
         except RRGBenchError as error:
             errors.append(error)
     collect(errors)
     return filled
 
 
-def _fill(catalogue: Catalogue, option: Option, value: Any, place: str) -> Any:
-    if value is None and option.default is None and not option.required:
-        return None
-    if has_component(option.tree):
-        return _resolve(catalogue, option.tree, value, place)
-    canonical = validate(option.tree, value, place)
-    return _paths(option.tree, canonical, place) if has_path(option.tree) else canonical
-
-
-def validate(tree: Tree, value: Any, place: str) -> Any:
-    """The value in the one form that counts in ids (1 and 1.0 are one value for a float).
+def canonical(resolve: Resolve, tree: Tree, value: Any, place: str) -> Any:
+    """The value in the one form that counts in ids: 1 and 1.0 are one float, a path is what it names, a choice a component.
 
     Raises:
-        ConfigError: the value is not what the tree asks for.
+        ConfigError, ManyErrors, PluginError: the value is not what the tree asks for.
     """
-    adapter: TypeAdapter[Any] = TypeAdapter(decode(tree))
+
+    def leaf(inner: Tree, item: Any, spot: str) -> Any:
+        if inner["type"] == "component":
+            return resolve(inner["kind"], item, spot)
+        if inner["type"] == "path":
+            return existing_path(item, spot)
+        return float(item) if inner["type"] == "float" else item
+
     try:
-        python = adapter.validate_json(json.dumps(value, allow_nan=False), strict=True)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise ConfigError(place, got=repr(value), expected=words(tree), hint=reason) from error
-    except (TypeError, ValueError) as error:
-        raise ConfigError(place, got=repr(value), expected=words(tree)) from error
-    return adapter.dump_python(python, mode="json")
-
-
-def _paths(tree: Tree, value: Any, place: str) -> Any:
-    """Replace the paths in a value by what they name."""
-    what = tree["type"]
-    if what == "path":
-        return existing_path(value, place)
-    if what == "union":
-        inner = next((item for item in tree["of"] if has_path(item)), None)
-        return value if inner is None or value is None else _paths(inner, value, place)
-    if what == "list":
-        return [_paths(tree["of"], item, place) for item in value]
-    if what == "mapping":
-        return {key: _paths(tree["of"], item, place) for key, item in value.items()}
-    return value
-
-
-def _resolve(catalogue: Catalogue, tree: Tree, value: Any, place: str) -> Any:
-    """Resolve the choices of components in an option's value."""
-    what = tree["type"]
-    if what == "component":
-        return catalogue.resolve(tree["kind"], value, place)
-    if what == "union":
-        if value is None and {"type": "none"} in tree["of"]:
-            return None
-        return _resolve(catalogue, next(item for item in tree["of"] if has_component(item)), value, place)
-    if what == "list" and isinstance(value, (list, tuple)):
-        return [_resolve(catalogue, tree["of"], item, f"{place}[{index}]") for index, item in enumerate(value)]
-    if what == "mapping" and isinstance(value, Mapping):
-        return {str(key): _resolve(catalogue, tree["of"], item, f"{place}.{key}") for key, item in value.items()}
-    raise ConfigError(place, got=repr(value), expected=words(tree))
+        check(tree, value)
+        return fold(tree, value, leaf, place)
+    except Mismatch as error:
+        raise ConfigError(place + error.place, got=repr(error.value), expected=words(error.tree)) from error
+    except OverflowError as error:
+        raise ConfigError(place, got="a number too large for a float", expected=words(tree)) from error

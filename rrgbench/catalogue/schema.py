@@ -1,4 +1,4 @@
-"""A component's signature as data: what it asks of the platform, its options and their types.
+"""Types of options as data.
 
 The question wing validates options without importing the plugin, so annotations become small JSON trees
 (``{"type": "int", "ge": 1}``) that pydantic types are rebuilt from.
@@ -6,81 +6,77 @@ The question wing validates options without importing the plugin, so annotations
 
 from __future__ import annotations
 
-import inspect
 import json
 import types
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AllowInfNan, BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from rrgbench.errors import PluginError
-from rrgbench.interfaces import KINDS, VALUES, Kind
+from rrgbench.interfaces import KINDS
 
 Tree = dict[str, Any]
 
-_PLAIN: Mapping[Any, str] = {int: "int", float: "float", bool: "bool", str: "str", Path: "path", type(None): "none", None: "none"}
-_TYPES: Mapping[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "path": Path, "none": None}
-_CONSTRAINTS: Mapping[type, str] = {
-    annotated_types.Ge: "ge",
-    annotated_types.Gt: "gt",
-    annotated_types.Le: "le",
-    annotated_types.Lt: "lt",
-    annotated_types.MultipleOf: "multiple_of",
-    annotated_types.MinLen: "min_length",
-    annotated_types.MaxLen: "max_length",
+_TYPES: Mapping[str, Any] = {"none": None, "bool": bool, "int": int, "float": float, "str": str, "path": Path}
+_LIMITS: Mapping[str, frozenset[str]] = {
+    "int": frozenset({"ge", "gt", "le", "lt", "multiple_of"}),
+    "float": frozenset({"ge", "gt", "le", "lt", "multiple_of"}),
+    "str": frozenset({"min_length", "max_length", "pattern"}),
+    "list": frozenset({"min_length", "max_length"}),
+    "mapping": frozenset({"min_length", "max_length"}),
 }
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >=", "max_length": "length <="}
-
-
-class Option(BaseModel):
-    """One keyword-only parameter."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    tree: Tree
-    required: bool
-    default: Any = None
-
-
-class Spec(BaseModel):
-    """What a plan knows of a component without importing it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: str
-    name: str
-    distribution: str
-    entry_point: str
-    summary: str
-    values: tuple[str, ...]
-    options: tuple[Option, ...]
-    attributes: dict[str, Any]
-    version: str
+_UNION_ORDER = ("none", "literal", "bool", "int", "float", "str", "list", "tuple", "mapping", "path", "component")
+"""A value in a union is of the first of these that it fits."""
 
 
 def _constraints(metadata: Sequence[Any]) -> Tree:
+    """Limits among an annotation's metadata; other metadata says nothing of the value.
+
+    Raises:
+        TypeError: a limit that cannot be written as data.
+    """
     found: Tree = {}
     for item in metadata:
         if isinstance(item, FieldInfo):
             found |= _constraints(item.metadata)
-        elif isinstance(item, annotated_types.Interval):
-            found |= {k: v for k in ("ge", "gt", "le", "lt") if (v := getattr(item, k)) is not None}
-        elif isinstance(item, StringConstraints) and item.pattern is not None:
-            found["pattern"] = str(getattr(item.pattern, "pattern", item.pattern))
-        elif type(item) in _CONSTRAINTS:
-            key = _CONSTRAINTS[type(item)]
-            found[key] = getattr(item, key)
+        elif isinstance(item, annotated_types.GroupedMetadata):
+            found |= _constraints(list(item))
+        elif isinstance(item, (annotated_types.BaseMetadata, AllowInfNan)):
+            for name in (*_SIGNS, "multiple_of", "pattern"):
+                if (value := getattr(item, name, None)) is not None:
+                    found[name] = str(getattr(value, "pattern", value)) if name == "pattern" else value
+                    break
+            else:
+                if not isinstance(item, AllowInfNan):  # infinities have no place in an experiment anyway
+                    raise TypeError(f"the constraint {item!r} cannot be written in an experiment file")
     return found
 
 
-def _component_kind(annotation: Any) -> str | None:
-    return next((kind.name for kind in KINDS.values() if kind.protocol is annotation), None)
+def _limited(tree: Tree, limits: Tree) -> Tree:
+    """The tree with limits; those of a union are those of its members."""
+    if not limits:
+        return tree
+    if tree["type"] == "union":
+        return {"type": "union", "of": [item if item["type"] == "none" else _limited(item, limits) for item in tree["of"]]}
+    if foreign := sorted(set(limits) - _LIMITS.get(tree["type"], frozenset())):
+        raise TypeError(f"the constraint {foreign[0]} says nothing of {words(tree)}")
+    return tree | limits
+
+
+def _union(members: list[Tree]) -> Tree:
+    """A union whose members can be told apart in an experiment file."""
+    flat = [inner for item in members for inner in (item["of"] if item["type"] == "union" else [item])]
+    kinds = [item["type"] for item in flat]
+    if "path" in kinds and "str" in kinds:
+        raise TypeError("str and Path in one union cannot be told apart")
+    if "component" in kinds and ({"str", "path", "mapping"} & set(kinds) or kinds.count("component") > 1):
+        raise TypeError("a component and another of its type cannot be told apart in one union")
+    return {"type": "union", "of": flat}
 
 
 def encode(annotation: Any) -> Tree:
@@ -89,17 +85,28 @@ def encode(annotation: Any) -> Tree:
     Raises:
         TypeError: an annotation that has no place in an experiment file.
     """
-    if annotation in _PLAIN:
-        return {"type": _PLAIN[annotation]}
-    if kind := _component_kind(annotation):
-        return {"type": "component", "kind": kind}
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return encode(arguments[0]) | _constraints(arguments[1:])
-    if origin is Literal:
+        return _limited(encode(arguments[0]), _constraints(arguments[1:]))
+    if origin is Literal and all(value is None or type(value) in (bool, int, str) for value in arguments):
         return {"type": "literal", "values": list(arguments)}
     if origin in (Union, types.UnionType):
-        return {"type": "union", "of": [encode(item) for item in arguments]}
+        return _union([encode(item) for item in arguments])
+    tree = _simple(annotation) if origin is None else _container(origin, arguments)
+    if tree is None:
+        raise TypeError(f"the annotation {annotation!r} cannot be written in an experiment file")
+    return tree
+
+
+def _simple(annotation: Any) -> Tree | None:
+    for name, known in _TYPES.items():
+        if annotation is known or (known is None and annotation is type(None)):
+            return {"type": name}
+    kinds = (kind for kind in KINDS.values() if annotation is kind.protocol)
+    return next(({"type": "component", "kind": kind.name} for kind in kinds), None)
+
+
+def _container(origin: Any, arguments: tuple[Any, ...]) -> Tree | None:
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
         return {"type": "list", "as": "tuple", "of": encode(arguments[0])}
     if origin is tuple:
@@ -108,7 +115,18 @@ def encode(annotation: Any) -> Tree:
         return {"type": "list", "of": encode(arguments[0])}
     if origin in (dict, Mapping) and arguments[0] is str:
         return {"type": "mapping", "of": encode(arguments[1])}
-    raise TypeError(f"the annotation {annotation!r} cannot be written in an experiment file")
+    return None
+
+
+def _exactly(values: Sequence[Any]) -> BeforeValidator:
+    """One of these, of the same type: pydantic takes ``true`` for 1."""
+
+    def check(value: Any) -> Any:
+        if not any(type(value) is type(known) and value == known for known in values):
+            raise ValueError("not one of the values")
+        return value
+
+    return BeforeValidator(check)
 
 
 def decode(tree: Tree) -> Any:
@@ -117,7 +135,7 @@ def decode(tree: Tree) -> Any:
     if what == "component":
         return Any
     if what == "literal":
-        return Literal[tuple(tree["values"])]
+        return Annotated[Literal[tuple(tree["values"])], _exactly(tree["values"])]
     if what == "union":
         return Union[tuple(decode(item) for item in tree["of"])]  # noqa: UP007 - built at run time
     if what == "tuple":
@@ -129,20 +147,19 @@ def decode(tree: Tree) -> Any:
         base = dict.__class_getitem__((str, decode(tree["of"])))
     else:
         base = _TYPES[what]
-    limits = {key: value for key, value in tree.items() if key in {*_CONSTRAINTS.values(), "pattern"}}
+    limits = {key: tree[key] for key in _LIMITS.get(what, ()) if key in tree}
     return Annotated[base, Field(**limits)] if limits else base
 
 
-def has_component(tree: Tree) -> bool:
-    """Whether a choice of component stands somewhere in the tree."""
+def inner_trees(tree: Tree) -> list[Tree]:
+    """The trees directly inside a tree."""
     inner = tree.get("of", [])
-    return tree["type"] == "component" or any(has_component(item) for item in (inner if isinstance(inner, list) else [inner]))
+    return list(inner) if isinstance(inner, list) else [inner]
 
 
-def has_path(tree: Tree) -> bool:
-    """Whether a path stands somewhere in the tree."""
-    inner = tree.get("of", [])
-    return tree["type"] == "path" or any(has_path(item) for item in (inner if isinstance(inner, list) else [inner]))
+def holds(tree: Tree, what: str) -> bool:
+    """Whether a type (``path``, ``component``) stands somewhere in the tree."""
+    return tree["type"] == what or any(holds(item, what) for item in inner_trees(tree))
 
 
 def words(tree: Tree) -> str:
@@ -156,96 +173,95 @@ def words(tree: Tree) -> str:
         return f"a component of kind {tree['kind']}"
     if what == "tuple":
         return "[" + ", ".join(words(item) for item in tree["of"]) + "]"
-    limits = ", ".join(f"{_SIGNS.get(key, key)} {tree[key]}" for key in (*_CONSTRAINTS.values(), "pattern") if key in tree)
-    prefix = {"list": "list of ", "mapping": "mapping of name to "}.get(str(what), str(what))
+    limits = ", ".join(f"{_SIGNS.get(key, key)} {tree[key]}" for key in (*_SIGNS, "multiple_of", "pattern") if key in tree)
+    prefix = {"list": "list of ", "mapping": "mapping of name to ", "none": "null"}.get(str(what), str(what))
     name = prefix + (words(tree["of"]) if "of" in tree else "")
     return f"{name} {limits}" if limits else name
 
 
-def _parameters(factory: Any) -> tuple[list[str], list[inspect.Parameter]]:
-    positional, keyword = [], []
-    for parameter in inspect.signature(factory).parameters.values():
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY):
-            positional.append(parameter.name)
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            keyword.append(parameter)
+class Mismatch(Exception):
+    """A value that is not what a tree asks for: which part of it, and what was asked for there."""
+
+    def __init__(self, place: str, value: Any, tree: Tree) -> None:
+        super().__init__(f"{value!r} is not {words(tree)}")
+        self.place, self.value, self.tree = place, value, tree
+
+
+@cache
+def _adapter(tree: str) -> TypeAdapter[Any]:
+    """pydantic's validator for a tree: making one costs more than a grid's every use of it."""
+    return TypeAdapter(decode(json.loads(tree)))
+
+
+def check(tree: Tree, value: Any) -> None:
+    """Whether JSON data is what the tree asks for: strictly, so that true is no int, "3" no number and 1.0 no int.
+
+    Raises:
+        Mismatch: it is not.
+    """
+    for place, key in _keys(value):
+        if not isinstance(key, str):
+            raise Mismatch(place, key, {"type": "str"})
+    try:
+        _adapter(json.dumps(tree)).validate_json(json.dumps(value, allow_nan=False), strict=True)
+    except ValidationError as error:
+        raise _mismatch(error.errors()[0]["loc"], tree, value) from error
+    except (TypeError, ValueError, RecursionError) as error:  # not JSON: a date, NaN, an anchor inside itself
+        raise Mismatch("", value, tree) from error
+
+
+def _mismatch(location: tuple[int | str, ...], tree: Tree, value: Any) -> Mismatch:
+    """The innermost part of a value that pydantic's location names; inside a union it names types, not places."""
+    place = ""
+    for part in location:
+        if tree["type"] == "mapping" and isinstance(value, Mapping) and part in value:
+            place, tree, value = f"{place}.{part}", tree["of"], value[part]
+        elif tree["type"] in ("list", "tuple") and isinstance(value, (list, tuple)) and part in range(len(value)):
+            inner = tree["of"] if tree["type"] == "list" else tree["of"][int(part)]
+            place, tree, value = f"{place}[{part}]", inner, value[int(part)]
         else:
-            raise TypeError(f"`{parameter}` hides options from the experiment file")
-    return positional, keyword
+            break
+    return Mismatch(place, value, tree)
 
 
-def _annotation(factory: Any, parameter: inspect.Parameter) -> Any:
-    """One annotation, evaluated alone: those of tensors may be for the type checker only."""
-    if parameter.annotation is parameter.empty:
-        raise TypeError(f"the option `{parameter.name}` has no annotation")
-    function = factory.__init__ if inspect.isclass(factory) else factory
-    holder = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
-    try:
-        hints = typing.get_type_hints(holder, getattr(inspect.unwrap(function), "__globals__", {}), include_extras=True)
-    except NameError as error:
-        raise TypeError(f"the annotation of `{parameter.name}` cannot be evaluated: {error}") from error
-    return hints[parameter.name]
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON data: tuples and sets become lists, paths text.
-
-    Raises:
-        TypeError: anything else.
-    """
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (set, frozenset)):
-        return sorted(plain(item) for item in value)
+def _keys(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of every mapping in a value: JSON would turn 1 into "1"."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [plain(item) for item in value]
-    raise TypeError(f"{type(value).__name__} is not plain data")
+        for key, item in value.items():
+            yield place, key
+            yield from _keys(item, f"{place}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _keys(item, f"{place}[{index}]")
 
 
-def read_signature(kind: Kind, factory: Any) -> tuple[tuple[str, ...], tuple[Option, ...], dict[str, Any]]:
-    """The platform values, the options and the class attributes of a factory.
-
-    Raises:
-        PluginError: a signature that the platform cannot serve, saying which parameter.
-    """
+def _fits(tree: Tree, value: Any) -> bool:
     try:
-        values, keywords = _parameters(factory)
-        for name in values:
-            if name not in VALUES:
-                raise TypeError(f"`{name}` is not a platform value; options must be keyword-only")
-            if name not in kind.values:
-                allowed = ", ".join(sorted(kind.values)) or "none"
-                raise TypeError(f"the platform value `{name}` is not for {kind.name} (allowed: {allowed})")
-        options = []
-        for parameter in keywords:
-            tree = encode(_annotation(factory, parameter))
-            required = parameter.default is parameter.empty
-            default = None if required else plain(parameter.default)
-            if not required and not has_component(tree):
-                check_default(parameter.name, tree, default)
-            options.append(Option(name=parameter.name, tree=tree, required=required, default=default))
-        attributes = {}
-        for name in kind.attributes:
-            if not hasattr(factory, name):
-                raise TypeError(f"the class attribute `{name}` is missing")
-            attributes[name] = plain(getattr(factory, name))
-    except (TypeError, ValueError) as error:
-        raise PluginError(f"{kind.name} component {getattr(factory, '__qualname__', factory)}: {error}") from error
-    return tuple(values), tuple(options), attributes
+        check(tree, value)
+    except Mismatch:
+        return False
+    return True
 
 
-def check_default(name: str, tree: Tree, default: Any) -> None:
-    """A default must satisfy its own annotation.
+def fold(tree: Tree, value: Any, leaf: Callable[[Tree, Any, str], Any], place: str = "") -> Any:
+    """A checked value rebuilt with every leaf changed: lists become lists or tuples, mappings dicts.
 
-    Raises:
-        TypeError: it does not.
+    Args:
+        tree: what the value is.
+        value: JSON data that satisfies the tree.
+        leaf: (tree, value, place) to what takes its place, for everything that is no list, tuple or mapping.
+        place: where the value stands, for errors.
     """
-    try:
-        adapter: TypeAdapter[Any] = TypeAdapter(decode(tree))
-        adapter.validate_json(json.dumps(default), strict=True)
-    except ValueError as error:
-        raise TypeError(f"the default of `{name}` is {default!r}, which is not {words(tree)}") from error
+    what = tree["type"]
+    if what == "union":
+        members = sorted(tree["of"], key=lambda item: _UNION_ORDER.index(item["type"]))
+        return fold(next(item for item in members if _fits(item, value)), value, leaf, place)
+    if what == "list":
+        items = [fold(tree["of"], item, leaf, f"{place}[{index}]") for index, item in enumerate(value)]
+        return tuple(items) if tree.get("as") == "tuple" else items
+    if what == "tuple":
+        pairs = zip(tree["of"], value, strict=True)
+        return tuple(fold(inner, item, leaf, f"{place}[{index}]") for index, (inner, item) in enumerate(pairs))
+    if what == "mapping":
+        return {key: fold(tree["of"], item, leaf, f"{place}.{key}") for key, item in value.items()}
+    return leaf(tree, value, place)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rrgbench.errors import ConfigError, RRGBenchError
+from rrgbench.errors import ConfigError, PluginError, RRGBenchError
 
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="Where artifacts and rows are kept [$RRGBENCH_STORE, else ./store].")
@@ -115,11 +115,11 @@ def leaderboard_show(
 
 
 def plugins_list(as_json: JsonOption = False) -> None:
-    """List installed plugins and their components; a broken one says why."""
+    """List installed plugins and their components; a broken one is tried again, and says why."""
     from rrgbench.catalogue import Catalogue
     from rrgbench.cli.tables import print_plugins
 
-    catalogue = Catalogue.load()
+    catalogue = Catalogue.load(again=True)
     if as_json:
         _print_json([record.model_dump(mode="json") for record in catalogue.records])
     else:
@@ -130,7 +130,7 @@ def plugins_show(
     name: Annotated[str, typer.Argument(help="A component: name, kind/name, or distribution/name.")], as_json: JsonOption = False
 ) -> None:
     """Show a component: what it is, its options and their types, what it asks of the platform."""
-    from rrgbench.catalogue import Catalogue, did_you_mean
+    from rrgbench.catalogue import Catalogue
     from rrgbench.cli.tables import print_component
 
     catalogue = Catalogue.load()
@@ -138,9 +138,8 @@ def plugins_show(
     every = [spec for record in catalogue.records for spec in record.specs]
     found = [spec for spec in every if spec.name == last and first in ("", spec.kind, spec.distribution)]
     if not found:
-        raise ConfigError(
-            "no component of that name", got=repr(name), hint=did_you_mean(last, sorted({spec.name for spec in every}))
-        )
+        hint = catalogue.unknown(last, sorted({spec.name for spec in every}))
+        raise ConfigError("no component of that name", got=repr(name), hint=hint)
     if as_json:
         _print_json([spec.model_dump(mode="json") for spec in found])
         return
@@ -170,9 +169,12 @@ def _callback(
 
 
 def _add_plugin_commands(app: typer.Typer) -> None:
-    """Let plugins add commands; only those that answer the hook are imported, and a broken one costs a warning."""
+    """Let plugins add commands; only those that answer the hook are imported, and a broken one costs a warning.
+
+    A command cannot take the place of one that is there.
+    """
     from rrgbench.catalogue import Catalogue
-    from rrgbench.catalogue.loading import load_plugin
+    from rrgbench.catalogue.loading import call_hook, load_plugin
 
     for record in Catalogue.load().records:
         if "rrgbench_commands" not in record.hooks:
@@ -180,11 +182,20 @@ def _add_plugin_commands(app: typer.Typer) -> None:
         points = importlib.metadata.distribution(record.distribution).entry_points.select(
             group="rrgbench", name=record.entry_point
         )
+        taken = set(typer.main.get_group(app).commands)
         for point in points:
+            more = typer.Typer()
             try:
-                load_plugin(point).module.rrgbench_commands(cli=app)
+                call_hook(load_plugin(point), "rrgbench_commands", cli=more)
+                more.callback()(_callback)
+                offered = set(typer.main.get_group(more).commands)
+                if clash := offered & taken:
+                    raise PluginError(f"plugin {point.name} offers commands that are there", got=", ".join(sorted(clash)))
             except RRGBenchError as error:
                 logging.getLogger("rrgbench").warning("%s", error)
+                continue
+            app.registered_commands += more.registered_commands
+            app.registered_groups += more.registered_groups
 
 
 def make_app() -> typer.Typer:

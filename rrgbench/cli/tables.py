@@ -179,7 +179,7 @@ def print_plan(plan: Plan, store: Store) -> None:
 
 
 def print_plugins(catalogue: Catalogue) -> None:
-    """One line a component; broken plugins last, each with its cause."""
+    """One line a component; broken plugins last, each with its cause and what to do."""
     console = _console()
     table = Table(title="components", title_justify="left")
     for name in ("kind", "name", "plugin", "what"):
@@ -188,18 +188,21 @@ def print_plugins(catalogue: Catalogue) -> None:
         for name, specs in sorted(names.items()):
             for spec in specs:
                 table.add_row(kind, Text(name), Text(f"{spec.distribution}/{spec.entry_point}"), Text(spec.summary))
-    console.print(table)
-    for record in catalogue.records:
-        if record.error:
-            console.print(Text(f"broken: {record.distribution}/{record.entry_point}: {record.error}", style="red"))
-            console.print(Text(f"  remedy: mend it, or set RRGBENCH_DISABLE_PLUGINS={record.distribution}"))
+    if table.row_count:
+        console.print(table)
+    for record in catalogue.broken():
+        name = f"{record.distribution}/{record.entry_point}"
+        console.print(Text(f"broken: {name}: {record.error}", style="red"), soft_wrap=True)
+        console.print(Text(f"  remedy: mend it, or leave it out with RRGBENCH_DISABLE_PLUGINS={name}"), soft_wrap=True)
+    if not catalogue.records:
+        console.print("no plugin is installed, or RRGBENCH_PLUGINS and RRGBENCH_DISABLE_PLUGINS leave every one out")
 
 
 def print_component(spec: Spec) -> None:
     """A component and its options."""
     console = _console()
     console.print(Text(f"{spec.kind}/{spec.name} ({spec.distribution}/{spec.entry_point}, version {spec.version})", style="bold"))
-    console.print(Text(spec.summary))
+    console.print(Text(spec.summary), soft_wrap=True)
     if spec.values:
         console.print(f"asks the platform for: {', '.join(spec.values)}", markup=False)
     for name, value in spec.attributes.items():
@@ -209,7 +212,7 @@ def print_component(spec: Spec) -> None:
         return
     table = Table()
     for name in ("option", "type", "default"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for option in spec.options:
-        table.add_row(option.name, Text(words(option.tree)), Text("required" if option.required else repr(option.default)))
+        table.add_row(Text(option.name), Text(words(option.tree)), Text("required" if option.required else repr(option.default)))
     console.print(table)
