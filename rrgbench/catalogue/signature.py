@@ -129,8 +129,9 @@ def _option(kind: Kind, factory: Any, parameter: inspect.Parameter) -> Option:
         raise TypeError(f"an option cannot be called `{name}`: that is {taken[name]}")
     if name in kind.values:
         raise TypeError(f"`{name}` is a platform value and must be positional")
+    annotation = _annotation(factory, parameter)
     try:
-        tree = encode(_annotation(factory, parameter))
+        tree = encode(annotation)
     except TypeError as error:
         raise TypeError(f"option `{name}`: {error}") from error
     required = parameter.default is parameter.empty

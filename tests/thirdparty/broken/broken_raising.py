@@ -1,0 +1,3 @@
+"""Raises at import."""
+
+raise RuntimeError("the third party's own mistake,\non two lines")
