@@ -199,10 +199,10 @@ def check(tree: Tree, value: Any) -> None:
     Raises:
         Mismatch: it is not.
     """
-    for place, key in _keys(value):
-        if not isinstance(key, str):
-            raise Mismatch(place, key, {"type": "str"})
     try:
+        for place, key in _keys(value):
+            if not isinstance(key, str):
+                raise Mismatch(place, key, {"type": "str"})
         _adapter(json.dumps(tree)).validate_json(json.dumps(value, allow_nan=False), strict=True)
     except ValidationError as error:
         raise _mismatch(error.errors()[0]["loc"], tree, value) from error
