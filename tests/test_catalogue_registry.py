@@ -330,3 +330,14 @@ def test_a_mistake_inside_names_its_place(catalogue: Catalogue, options: Mapping
         catalogue.resolve("metrics", {"name": "composed", **options}, "m")
     assert str(caught.value).startswith(place)
     assert said in str(caught.value)
+
+
+class Endless(AMetric):
+    def __init__(self, *, one: Metric = "endless") -> None: ...
+
+
+def test_a_component_that_holds_itself_comes_to_an_end() -> None:
+    endless = Catalogue.of([_record("one", _spec("metrics", "endless", Endless), _spec("metrics", "a", AMetric))])
+    assert "too many components inside components, the last is endless" in _mistake(endless, "metrics", "endless")
+    inside = endless.resolve("metrics", {"name": "endless", "one": {"name": "endless", "one": "a"}}, "m")
+    assert inside.options["one"].options["one"].name == "a"

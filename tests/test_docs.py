@@ -232,6 +232,36 @@ def test_what_may_be_limited_stands_in_the_docs() -> None:
         assert f"`{known}`" in HOOKS_PAGE
 
 
+@pytest.mark.heavy
+def test_the_command_of_the_docs_is_added(shell: Any, plugin: Any, tmp_path: Path) -> None:
+    (block,) = [block for _, block in _blocks(ROOT / "docs" / "hooks.md", "python") if "rrgbench_commands" in block]
+    environment = plugin("greeting", block) | {"RRGBENCH_PLUGINS": "greeting", "RRGBENCH_CACHE": str(tmp_path / "cache")}
+    ran = shell("hello", "world", env=environment)
+    assert (ran.code, ran.out) == (0, "hello world\n"), ran.err
+    assert "Say hello." in shell("--help", env=environment).out
+    assert shell("hello", "world", env=environment | {"RRGBENCH_NO_PLUGIN_COMMANDS": "1"}).code == 2
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ValueError('no')", "rrgbench_commands raised; got ValueError: no"),
+        ("cli.command('plan')(lambda: None)", "offers commands that are there; got plan"),
+        ("import typer; cli.add_typer(typer.Typer(), name='leaderboard')", "offers commands that are there; got leaderboard"),
+        ("cli.nothing()", "rrgbench_commands raised; got AttributeError"),
+    ],
+)
+def test_a_command_that_is_wrong_costs_a_warning(shell: Any, plugin: Any, tmp_path: Path, body: str, said: str) -> None:
+    source = f"import rrgbench\n\n\n@rrgbench.hookimpl\ndef rrgbench_commands(cli):\n    {body}\n"
+    environment = plugin("wrongcommand", source) | {"RRGBENCH_PLUGINS": "wrongcommand", "RRGBENCH_CACHE": str(tmp_path / "cache")}
+    ran = shell("plugins", "list", env=environment)
+    assert ran.code == 0
+    assert said in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert "EXPERIMENT" in shell("plan", "--help", env=environment).out
+
+
 @pytest.mark.parametrize("variable", sorted(set(re.findall(r"\bRRGBENCH_[A-Z_]+", "\n".join(p.read_text() for p in PAGES)))))
 def test_every_variable_in_the_docs_is_read_somewhere(variable: str) -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "rrgbench").rglob("*.py"))

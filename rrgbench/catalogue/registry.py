@@ -15,6 +15,9 @@ from rrgbench.catalogue.signature import Spec
 from rrgbench.errors import ConfigError, PluginError
 from rrgbench.interfaces import KINDS
 
+_DEEPEST = 30
+"""How deep options may lie inside one another."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -62,13 +65,14 @@ class Catalogue:
         if offered:
             names = sorted({f"{spec.distribution}/{spec.name}" for spec in offered})
             points = sorted(f"{spec.distribution}/{spec.entry_point}" for spec in offered)
-            hint = (
-                f"write one of {' and '.join(names)}" if len(names) == len(offered) else "block one with RRGBENCH_DISABLE_PLUGINS"
-            )
+            apart = len(names) == len(offered)
+            hint = f"write one of {' and '.join(names)}" if apart else "block one with RRGBENCH_DISABLE_PLUGINS"
             raise PluginError(f"{where}: {short!r} is offered twice, by the plugins {' and '.join(points)}", hint=hint)
-        for record in self.broken():
-            if distribution and normal(record.distribution) == normal(distribution):
-                raise PluginError(f"{where}: {record.distribution}/{record.entry_point} is broken", got=record.error)
+        broken = [record for record in self.broken() if distribution and normal(record.distribution) == normal(distribution)]
+        if broken:
+            record = min(broken, key=lambda record: record.entry_point != short)
+            hint = "rrgbench plugins list says what else is broken" if len(broken) > 1 else ""
+            raise PluginError(f"{where}: {record.distribution}/{record.entry_point} is broken", got=record.error, hint=hint)
         if every:
             names = sorted(f"{spec.distribution}/{spec.name}" for spec in every)
             raise ConfigError(f"{where}: no {kind} component of that name", got=repr(name), expected=" or ".join(names))
@@ -86,6 +90,9 @@ class Catalogue:
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise ConfigError(where, got=repr(value), expected=f"the name of a {kind} component, or a mapping with `name`")
         spec = self.find(kind, value["name"], where)
+        if where.count(".") > _DEEPEST:
+            hint = "a component whose default choice is itself never ends: name another one"
+            raise PluginError(f"{where[:80]}..: too many components inside components, the last is {spec.name}", hint=hint)
         given = {key: item for key, item in value.items() if key != "name"}
         return Component(
             kind=kind,
