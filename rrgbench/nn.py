@@ -76,6 +76,10 @@ class Attention(nn.Module):
         self.query = nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
+        # As in nn.MultiheadAttention: torch's own start for linear layers is too small for a context to be read early.
+        for layer in (self.query, self.key_value, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def _split(self, hidden: Tensor) -> Tensor:
         return hidden.view(*hidden.shape[:-1], self.heads, -1).transpose(1, 2)

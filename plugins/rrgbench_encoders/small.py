@@ -51,7 +51,8 @@ class SmallEncoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, dim)
         self.positions = nn.Parameter(torch.empty(max_length, dim))
-        nn.init.normal_(self.embedding.weight, std=0.1)
+        # Words weigh ten times as much as places: smaller ones drown in what the blocks add, and the text is read late or never.
+        nn.init.normal_(self.embedding.weight, std=1.0)
         nn.init.normal_(self.positions, std=0.1)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(AttentionBlock(dim, heads, dropout=dropout) for _ in range(layers))
