@@ -250,7 +250,6 @@ class Kind:
     protocol: type
     values: frozenset[str]
     attributes: tuple[str, ...] = ()
-    options_only: bool = False
 
     @property
     def hook(self) -> str:
@@ -293,4 +292,4 @@ ComponentFactory = Callable[..., Any]
 def worker_command() -> list[str]:
     """The command that an executor starts: it reads ``{"step_id", "request", "device", "threads"}`` lines from standard input and
     answers each with lines ``{"what", "step_id", "payload"}``, the fields of ``Event``. It ends when its standard input does."""
-    return [sys.executable, "-m", "rrgbench", "exec-step"]
+    return [sys.executable, "-P", "-m", "rrgbench", "exec-step"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -87,6 +87,8 @@ class RowPlan:
     intervals: Mapping[str, str]
     runs: Mapping[int, str]
     not_applicable: Mapping[str, str]
+    floors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For a cell: floor -> its intervals steps by metric, on the same data set."""
 
 
 @dataclass(frozen=True)
@@ -289,16 +291,19 @@ def make_plan(experiment: Resolved, store: Store) -> Plan:
     collect(errors)
     compiler = _Compiler(experiment)
     rows: list[RowPlan] = []
+    floors: dict[str, dict[str, Mapping[str, str]]] = {key: {} for key in records}
     for key, record in records.items():
         first = next(cell for cell in experiment.cells if _dataset_key(cell) == key)
         for floor in experiment.floors:
             seeds: Sequence[int | None] = experiment.seeds if floor.attributes["draws"] else [None]
             floor_runs = {seed or 0: compiler.floor(floor, record, seed) for seed in seeds}
             rows.append(compiler.row("floor", floor, first.dataset, record, floor_runs))
+            floors.setdefault(key, {})[rows[-1].title] = rows[-1].intervals
     for cell in experiment.cells:
         record = records[_dataset_key(cell)]
         runs = {seed: compiler.run(cell, record, seed) for seed in experiment.seeds}
-        rows.append(compiler.row("cell", cell, cell.dataset, record, runs))
+        row = compiler.row("cell", cell, cell.dataset, record, runs)
+        rows.append(replace(row, floors=floors[_dataset_key(cell)]))
     return Plan(experiment, compiler.steps, compiler.uses, tuple(rows))
 
 

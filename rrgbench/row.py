@@ -54,6 +54,7 @@ class Row(BaseModel):
     baseline: bool
     values: dict[str, Value]
     not_applicable: dict[str, str]
+    floors: dict[str, dict[str, float]]
     parameters: int | None
     trainable: int | None
     train_seconds: float | None
@@ -97,6 +98,7 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         baseline=row.kind == "cell" and row.title == plan.experiment.baseline,
         values=values,
         not_applicable=dict(row.not_applicable),
+        floors=_floor_values(row, store),
         parameters=max((int(count.get("total", 0)) for count in parameters), default=None),
         trainable=max((int(count.get("trainable", 0)) for count in parameters), default=None),
         train_seconds=sum(float(done.provenance.get("cost", {}).get("seconds", 0.0)) for done in trained) if trained else None,
@@ -108,6 +110,17 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         },
         written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _floor_values(row: RowPlan, store: Store) -> dict[str, dict[str, float]]:
+    """Floor -> its values under the same signatures, for the floors that are done."""
+    found: dict[str, dict[str, float]] = {}
+    for floor, intervals in row.floors.items():
+        for step_id in intervals.values():
+            if store.is_done(step_id):
+                told = read_json(store.artifact(step_id) / "intervals.json")["values"]
+                found.setdefault(floor, {}).update({name: value["value"] for name, value in told.items()})
+    return found
 
 
 def _steps(plan: Plan, row: RowPlan, kind: str) -> Iterator[str]:

@@ -16,20 +16,22 @@ from rrgbench_encoders.small import SmallEncoder, WordTokenizer
 class Transformers(nn.Module):
     """A BERT-like model that reads the context: ids (B, S) to tokens (B, S, num_features).
 
-    With ``model``, any BERT-like model that ``AutoModel`` loads from a folder or the hub, from safetensors and without
-    code of its own (a pooler is taken out). Without, a small pre-norm encoder with a word tokenizer over the train split's
-    contexts and reports. In both, the first token is a class token, so that an empty context still has a token.
+    With ``model`` or ``checkpoint``, any BERT-like model that ``AutoModel`` loads from the hub or a folder, from safetensors
+    and without code of its own (a pooler is taken out). Without, a small pre-norm encoder with a word tokenizer over the
+    train split's contexts and reports. In both, the first token is a class token, so that an empty context still has a token.
 
     Args:
         train_reports: the reports of the train split: their words are in the small model's vocabulary.
         train_contexts: the contexts of the train split, likewise.
-        model: a folder, or a name on the hub.
+        model: a name on the hub.
+        checkpoint: a folder that ``save_pretrained`` wrote. Its content counts in ids, its place does not.
         max_length: a context longer than so many tokens is cut.
         hidden_size, layers, heads, dropout: of the small model.
         threshold: a word of the small model occurs at least so often in train; others are one unknown word.
 
     Raises:
-        ConfigError: ``model`` cannot be loaded, or reads fewer than ``max_length`` tokens.
+        ConfigError: ``model`` or ``checkpoint`` cannot be loaded, both are given, or the model reads fewer than
+            ``max_length`` tokens.
     """
 
     tokenizer: Tokenizer
@@ -40,6 +42,7 @@ class Transformers(nn.Module):
         train_contexts: Sequence[str],
         *,
         model: str | None = None,
+        checkpoint: Path | None = None,
         max_length: Annotated[int, Field(ge=3)] = 64,
         hidden_size: Annotated[int, Field(gt=0)] = 128,
         layers: Annotated[int, Field(gt=0)] = 2,
@@ -49,13 +52,15 @@ class Transformers(nn.Module):
     ) -> None:
         super().__init__()
         self.model: nn.Module
-        if model is None:
+        if model is not None and checkpoint is not None:
+            raise ConfigError("text encoder `transformers`: options `model` and `checkpoint`", got="both", expected="one of them")
+        if model is None and checkpoint is None:
             words = WordTokenizer([*train_contexts, *train_reports], threshold, max_length)
             self.tokenizer = words
             self.model = SmallEncoder(words.vocab_size, max_length, hidden_size, layers, heads, dropout)
             self.num_features = hidden_size
         else:
-            self.tokenizer, self.model, self.num_features = _pretrained(model, max_length)
+            self.tokenizer, self.model, self.num_features = _pretrained(model, checkpoint, max_length)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, S) int64 and (B, S) bool to (B, S, num_features)."""
@@ -95,22 +100,23 @@ class PretrainedTokenizer:
         return text
 
 
-def _pretrained(name: str, max_length: int) -> tuple[Tokenizer, nn.Module, int]:
+def _pretrained(model_name: str | None, checkpoint: Path | None, max_length: int) -> tuple[Tokenizer, nn.Module, int]:
     # Imported here: it takes seconds, and the small model does without.
     import safetensors
     from transformers import AutoModel, AutoTokenizer
 
-    folder = Path(name).expanduser()
-    if name.startswith(("/", ".", "~")) and not folder.is_dir():
-        raise ConfigError("text encoder `transformers`: option `model` is not a folder", got=name)
-    source = str(folder) if folder.is_dir() else name
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": folder.is_dir()}
+    option, name = ("model", model_name) if checkpoint is None else ("checkpoint", str(checkpoint))
+    assert name is not None
+    if checkpoint is None and (name.startswith(("/", ".", "~")) or Path(name).is_dir()):
+        hint = "name a folder by the option `checkpoint`, so that its content counts"
+        raise ConfigError("text encoder `transformers`: option `model` is a name on the hub, not a folder", got=name, hint=hint)
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": checkpoint is not None}
     try:
-        words = AutoTokenizer.from_pretrained(source, **options)
-        model = AutoModel.from_pretrained(source, use_safetensors=True, **options).float()
+        words = AutoTokenizer.from_pretrained(name, **options)
+        model = AutoModel.from_pretrained(name, use_safetensors=True, **options).float()
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, safetensors.SafetensorError) as error:
         raise ConfigError(
-            "text encoder `transformers`: option `model` cannot be loaded",
+            f"text encoder `transformers`: option `{option}` cannot be loaded",
             got=f"{name} ({type(error).__name__}: {error})",
             expected="a folder with config.json, a tokenizer and model.safetensors, or a name on the hub that can be reached",
         ) from error

@@ -39,6 +39,7 @@ class _Worker:
     def __init__(self, threads: int, gpu: str | None) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         environment = os.environ | {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+        environment |= {"RRGBENCH_NO_PLUGIN_COMMANDS": "1"}
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
         # A session of its own: Ctrl-C reaches the driver alone, which then closes its workers.

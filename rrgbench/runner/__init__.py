@@ -63,6 +63,7 @@ class _Run:
                 continue
             for event in self.executor.events(0.2):
                 self.hear(event)
+        self.finish_rows(last=True)
         self.result.blocked = sorted(self.waiting)
         return self.result
 
@@ -145,10 +146,11 @@ class _Run:
                     self.failed.add(step_id)
                     found = True
 
-    def finish_rows(self) -> None:
-        """Write the rows whose last interval has come."""
+    def finish_rows(self, last: bool = False) -> None:
+        """Write the rows whose last interval has come, and their floors'; at the end, without floors that failed."""
         for row_plan in list(self.rows):
-            if all(self.store.is_done(step_id) for step_id in row_plan.intervals.values()):
+            floors = [] if last else [step_id for intervals in row_plan.floors.values() for step_id in intervals.values()]
+            if all(self.store.is_done(step_id) for step_id in (*row_plan.intervals.values(), *floors)):
                 self.rows.remove(row_plan)
                 row = make_row(self.plan, row_plan, self.store)
                 if write_row(self.store, row):

@@ -33,7 +33,8 @@ def score(context: Context) -> Result:
 
 def _words(component: dict[str, Any]) -> str:
     """A component with its options and version, in one line."""
-    options = ",".join(f"{key}={value}" for key, value in sorted(component["options"].items()))
+    files = component.get("files", {})  # a file counts by its content, not by its place
+    options = ",".join(f"{key}={files.get(str(value), value)}" for key, value in sorted(component["options"].items()))
     return f"{component['name']}({options})@{component['version'][:8]}"
 
 

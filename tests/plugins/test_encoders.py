@@ -224,13 +224,13 @@ def test_an_empty_context_is_a_class_and_an_end_token() -> None:
 
 
 def test_a_bert_in_a_folder_keeps_the_contract(tiny_bert: Path) -> None:
-    assert failures("text_encoders", Transformers, {"model": str(tiny_bert), "max_length": 40}) == {}
+    assert failures("text_encoders", Transformers, {"checkpoint": tiny_bert, "max_length": 40}) == {}
 
 
 def test_a_bert_in_a_folder_gives_what_transformers_gives(tiny_bert: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
-    encoder = Transformers((), (), model=str(tiny_bert), max_length=16).eval()
+    encoder = Transformers((), (), checkpoint=tiny_bert, max_length=16).eval()
     ids = encoder.tokenizer.encode("Chest pain and cough.")
     assert ids == AutoTokenizer.from_pretrained(tiny_bert)("Chest pain and cough.")["input_ids"]
     assert encoder.tokenizer.decode(ids) == "chest pain and cough."
@@ -244,7 +244,7 @@ def test_a_bert_in_a_folder_gives_what_transformers_gives(tiny_bert: Path) -> No
 
 def test_contexts_longer_than_the_model_reads_are_refused(tiny_bert: Path) -> None:
     with pytest.raises(ConfigError, match="got 64; expected at most 40"):
-        Transformers((), (), model=str(tiny_bert))
+        Transformers((), (), checkpoint=tiny_bert)
 
 
 def test_a_missing_folder_an_unreachable_name_and_broken_weights_are_one_line(
@@ -265,7 +265,11 @@ def test_a_missing_folder_an_unreachable_name_and_broken_weights_are_one_line(
     (broken / "model.safetensors").write_bytes(b"nothing")
     shutil.copytree(tiny_bert, pickled)
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
-    for model in (str(tmp_path / "absent"), str(tmp_path), "nobody/no-such-model", "a b", str(broken), str(pickled)):
-        with pytest.raises(ConfigError, match="option `model`") as caught:
-            Transformers((), (), model=model)
+    wrong = [{"model": name} for name in ("nobody/no-such-model", "a b", str(tiny_bert), "./somewhere")]
+    wrong += [{"checkpoint": folder} for folder in (tmp_path / "absent", tmp_path, broken, pickled)]
+    for options in wrong:
+        with pytest.raises(ConfigError, match=f"option `{next(iter(options))}`") as caught:
+            Transformers((), (), **options)
         assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match="one of them"):
+        Transformers((), (), model="a/b", checkpoint=tiny_bert)
