@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from rrgbench.catalogue import Catalogue, Component, did_you_mean
+from rrgbench.catalogue.component import FileOption
 from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.identity import digest
 from rrgbench.interfaces import SOURCES
+from rrgbench.strict import Strict, parse
 
 MODULES = (*SOURCES, "fusion", "decoder")
 """The parts of a model that stages train, adapt and give rates to."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Strict(BaseModel):
-    """Read from YAML: no unknown keys, no silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+Positive = Annotated[float, Field(gt=0)]
 
 
 class StageConfig(Strict):
@@ -86,6 +83,11 @@ class Stage:
         plain = self.config.model_dump(mode="json", exclude={"train", "adapters", "losses", "lr", "rung"})
         return plain | {"train": list(self.train), "lr": dict(self.lr)}
 
+    @cached_property
+    def part(self) -> Part:
+        """What a step that trains needs to know."""
+        return Part({"name": self.name, "recipe": self.recipe(), "adapters": self.adapters, "losses": self.losses})
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -106,50 +108,61 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell for people: its axes and labels."""
-        return ", ".join(f"{axis}={label}" for axis, label in self.labels.items()) or "base"
+        return title_of(self.labels)
 
-    def model(self) -> dict[str, Any]:
+    @cached_property
+    def model(self) -> Part:
         """The components of the model, in the form that step payloads carry."""
-        own = {"own_tokenizer": self.own_tokenizer} if "own_tokenizer" in self.tokenizer.values else {}
-        return {
-            "encoders": dict(self.encoders),
-            "fusion": self.fusion,
-            "decoder": self.decoder,
-            "tokenizer": self.tokenizer,
-            **own,
-        }
+        own = {"own_tokenizer": self.own_tokenizer} if "own_tokenizer" in self.tokenizer.asked_values() else {}
+        model = {"encoders": self.encoders, "fusion": self.fusion, "decoder": self.decoder, "tokenizer": self.tokenizer}
+        return Part(model | own)
 
     def payload(self) -> dict[str, Any]:
         """The whole cell as data and components."""
-        stages = [
-            {"name": s.name, "recipe": s.recipe(), "rung": s.config.rung, "adapters": dict(s.adapters), "losses": dict(s.losses)}
-            for s in self.stages
-        ]
-        return {
-            "dataset": self.dataset,
-            "model": self.model(),
-            "stages": stages,
-            "decoding": self.decoding.model_dump(mode="json"),
-        }
+        stages = [{"stage": stage.part.value, "rung": stage.config.rung} for stage in self.stages]
+        decoding = self.decoding.model_dump(mode="json")
+        return {"dataset": self.dataset, "model": self.model.value, "stages": stages, "decoding": decoding}
 
-    @property
+    @cached_property
     def id(self) -> str:
         """SHA-256 over everything that makes this cell what it is; labels and places do not count."""
         return digest(identity_of(self.payload()))
 
 
+def title_of(labels: Mapping[str, str]) -> str:
+    """Labels of a cell as its title."""
+    return ", ".join(f"{axis}={label}" for axis, label in labels.items()) or "base"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Data and components that many steps share. It counts in their ids by its digest, which is made once."""
+
+    value: Any
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what counts in ids."""
+        return digest(identity_of(self.value))
+
+    @cached_property
+    def request(self) -> Any:
+        """What a worker needs."""
+        return request_of(self.value)
+
+
 def identity_of(value: Any) -> Any:
-    """A payload with components replaced by what counts in ids."""
-    return _mapped(value, lambda component: component.identity())
+    """A payload with components replaced by what counts in ids, and parts by their digests."""
+    return _mapped(value, lambda item: item.identity() if isinstance(item, Component) else item.digest)
 
 
 def request_of(value: Any) -> Any:
-    """A payload with components replaced by what a worker needs."""
-    return _mapped(value, lambda component: component.request())
+    """A payload with components and parts replaced by what a worker needs."""
+    return _mapped(value, lambda item: item.request() if isinstance(item, Component) else item.request)
 
 
-def _mapped(value: Any, change: Any) -> Any:
-    if isinstance(value, Component):
+def _mapped(value: Any, change: Callable[[Component | Part], Any]) -> Any:
+    if isinstance(value, (Component, Part)):
         return change(value)
     if isinstance(value, Mapping):
         return {key: _mapped(item, change) for key, item in value.items()}
@@ -158,50 +171,12 @@ def _mapped(value: Any, change: Any) -> Any:
     return value
 
 
-def parse(model: type[BaseModel], value: Any, where: str) -> Any:
-    """Validate plain data, with one error a mistake.
-
-    Raises:
-        ConfigError, ManyErrors: field, got, expected.
-    """
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        mistakes: list[RRGBenchError] = []
-        for item in error.errors():
-            place = ".".join([where, *(str(part) for part in item["loc"])]) if where else ".".join(map(str, item["loc"]))
-            if item["type"] == "extra_forbidden":
-                mistakes.append(
-                    ConfigError(f"{place}: no such key", hint=did_you_mean(str(item["loc"][-1]), _keys(model, item["loc"])))
-                )
-            elif item["type"] == "missing":
-                mistakes.append(ConfigError(f"{place} is missing"))
-            else:
-                mistakes.append(ConfigError(place, got=repr(item["input"]), expected=_expected(str(item["msg"]))))
-        collect(mistakes)
-        raise
-
-
-def _expected(message: str) -> str:
-    return message.removeprefix("Input should be ").removeprefix("Value error, ")
-
-
-def _keys(model: Any, place: tuple[int | str, ...]) -> list[str]:
-    """The keys that are known where an unknown one stood."""
-    for part in place[:-1]:
-        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        if field is not None:
-            candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-            inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-            model = inner[0] if inner else model
-    return list(model.model_fields)
-
-
 class _Resolver:
     """Resolves one cell, keeping every mistake."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, present: Sequence[str]) -> None:
         self.catalogue = catalogue
+        self.present = present
         self.errors: list[RRGBenchError] = []
         self.dropped: list[str] = []
 
@@ -212,75 +187,99 @@ class _Resolver:
             self.errors.append(error)
             return None
 
-    def mistake(self, error: RRGBenchError) -> None:
-        self.errors.append(error)
+    def mistake(self, what: str, **told: Any) -> None:
+        self.errors.append(ConfigError(what, **told))
+
+    def dataset(self, value: Any) -> tuple[Component | None, Path | None]:
+        """The data set and its folder, which is a place, not an option: it does not count in ids."""
+        root = None
+        if isinstance(value, Mapping) and "root" in value:
+            given = value["root"]
+            value = {key: item for key, item in value.items() if key != "root"}
+            try:
+                root = Path(given).expanduser() if given else None
+            except (TypeError, RuntimeError):  # no text; a home that nobody has
+                self.mistake("dataset.root", got=repr(given), expected="a folder")
+        return self.component("datasets", value, "dataset"), root
 
     def encoders(self, given: Mapping[str, Any]) -> dict[str, Component]:
         for source in given:
             if source not in SOURCES:
-                self.mistake(ConfigError(f"encoders.{source}: no such source", hint=did_you_mean(source, SOURCES)))
-        found = {
-            source: self.component(f"{source}_encoders", given[source], f"encoders.{source}")
-            for source in SOURCES
-            if given.get(source) is not None
-        }
-        if not found and not self.errors:
-            self.mistake(ConfigError("encoders", got="none", expected=f"at least one of {', '.join(SOURCES)}"))
+                self.mistake(f"encoders.{source}: no such source", hint=did_you_mean(source, SOURCES))
+        wanted = [source for source in SOURCES if given.get(source) is not None]
+        if not wanted:
+            self.mistake("encoders", got="none", expected=f"at least one of {', '.join(SOURCES)}")
+        found = {source: self.component(f"{source}_encoders", given[source], f"encoders.{source}") for source in wanted}
         return {source: component for source, component in found.items() if component is not None}
 
     def drop(self, what: str, module: str) -> None:
         self.dropped.append(f"{what} (no {module} here)")
 
-    def stage(self, name: str, config: StageConfig, present: tuple[str, ...]) -> Stage | None:
+    def stage(self, name: str, config: StageConfig) -> Stage:
+        """A stage without what the cell lacks. Losses and the like in the order of their names, since order is not in ids."""
         where = f"stages.{name}"
-        for field, names in (("train", config.train or ()), ("adapters", config.adapters), ("lr", _lr_names(config))):
+        rates = dict(config.lr) if isinstance(config.lr, dict) else {"default": config.lr}
+        named = [module for module in rates if module != "default"]
+        for field, names in (("train", config.train or ()), ("adapters", config.adapters), ("lr", named)):
             for module in names:
                 if module not in MODULES:
-                    self.mistake(ConfigError(f"{where}.{field}: no such module", got=module, hint=did_you_mean(module, MODULES)))
-                elif module not in present:
+                    self.mistake(f"{where}.{field}: no such module", got=repr(module), hint=did_you_mean(module, MODULES))
+                elif module not in self.present:
                     self.drop(f"{where}.{field}.{module}", module)
-        train = tuple(module for module in (config.train or MODULES) if module in present)
-        adapters = {m: self.component("adapters", a, f"{where}.adapters.{m}") for m, a in config.adapters.items() if m in present}
-        losses = {label: self.loss(f"{where}.losses.{label}", label, value, present) for label, value in config.losses.items()}
-        kept = {label: loss for label, loss in losses.items() if loss is not None}
+        wanted = MODULES if config.train is None else config.train
+        train = tuple(module for module in MODULES if module in wanted and module in self.present)
         if not train:
-            self.mistake(
-                ConfigError(f"{where}.train", got="nothing to train in this cell", expected=f"one of {', '.join(present)}")
-            )
-        if not kept and not self.errors:
-            self.mistake(ConfigError(f"{where}.losses", got="no loss that applies to this cell", expected="at least one"))
-        rates = dict(config.lr) if isinstance(config.lr, dict) else {"default": config.lr}
+            self.mistake(f"{where}.train", got="nothing to train in this cell", expected=f"one of {', '.join(self.present)}")
+        lr = {
+            module: rates[module] for module in ("default", *MODULES) if module in rates and module in ("default", *self.present)
+        }
+        for module in train:
+            if "default" not in lr and module not in lr and module not in config.adapters:
+                self.mistake(f"{where}.lr: no rate for {module}", got=", ".join(lr) or "none", hint=f"add {where}.lr.default")
+        adapters = {
+            module: self.component("adapters", config.adapters[module], f"{where}.adapters.{module}")
+            for module in MODULES
+            if module in config.adapters and module in self.present
+        }
         return Stage(
             name=name,
             config=config,
             train=train,
-            lr={module: rate for module, rate in rates.items() if module in {"default", *present}},
+            lr=lr,
             adapters={module: adapter for module, adapter in adapters.items() if adapter is not None},
-            losses=kept,
+            losses=self.losses(f"{where}.losses", config.losses),
         )
 
-    def loss(self, where: str, label: str, value: Any, present: tuple[str, ...]) -> tuple[float, Component] | None:
+    def losses(self, where: str, given: Mapping[str, Any]) -> dict[str, tuple[float, Component]]:
+        """The losses that apply to the cell."""
+        before = len(self.errors)
+        losses = {label: self.loss(f"{where}.{label}", label, given[label]) for label in sorted(given)}
+        kept = {label: loss for label, loss in losses.items() if loss is not None}
+        if not kept and len(self.errors) == before:
+            self.mistake(where, got="no loss that applies to this cell", expected="at least one")
+        return kept
+
+    def loss(self, where: str, label: str, value: Any) -> tuple[float, Component] | None:
         given = dict(value) if isinstance(value, Mapping) else {"weight": value}
         weight = given.pop("weight", 1.0)
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)):
-            self.mistake(ConfigError(f"{where}.weight", got=repr(weight), expected="a number"))
-            return None
         component = self.component("losses", {"name": label} | given, where)
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not abs(weight) < _HEAVIEST:
+            place = f"{where}.weight" if isinstance(value, Mapping) else where
+            self.mistake(place, got="null" if weight is None else repr(weight), expected="a number")
+            return None
         if component is None:
             return None
         for need in component.attributes["needs"]:
             source = need.removeprefix("features.") if need.startswith("features.") else _EMBEDDED.get(need)
-            if source is not None and source not in present:
+            if source is not None and source not in self.present:
                 self.drop(where, source)
                 return None
         return float(weight), component
 
 
 _EMBEDDED = {"image_embedding": "image", "report_embedding": "text"}
-
-
-def _lr_names(config: StageConfig) -> list[str]:
-    return [name for name in config.lr if name != "default"] if isinstance(config.lr, dict) else []
+_HEAVIEST = 1e30
+"""A loss weight beyond this is no number of a 32-bit float's world."""
 
 
 def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[str, str]) -> Cell:
@@ -290,16 +289,18 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
         ConfigError, PluginError, ManyErrors: every mistake in it.
     """
     config: CellConfig = parse(CellConfig, raw, "")
-    resolver = _Resolver(catalogue)
-    dataset_value, root = _split_root(config.dataset)
-    dataset = resolver.component("datasets", dataset_value, "dataset")
+    given = [source for source in SOURCES if config.encoders.get(source) is not None]
+    resolver = _Resolver(catalogue, (*given, "fusion", "decoder"))
+    dataset, root = resolver.dataset(config.dataset)
     encoders = resolver.encoders(config.encoders)
     fusion = resolver.component("fusions", config.fusion, "fusion")
     decoder = resolver.component("decoders", config.decoder, "decoder")
     tokenizer = resolver.component("tokenizers", config.tokenizer, "tokenizer")
     own = resolver.component("tokenizers", _own_tokenizer(decoder), "decoder.own_tokenizer") if decoder else None
-    present = (*encoders, "fusion", "decoder")
-    stages = [resolver.stage(name, stage, present) for name, stage in config.stages.items()]
+    stages = tuple(resolver.stage(name, stage) for name, stage in config.stages.items())
+    if config.decoding.min_new_tokens > config.decoding.max_new_tokens:
+        most = f"at most max_new_tokens, {config.decoding.max_new_tokens}"
+        resolver.mistake("decoding.min_new_tokens", got=config.decoding.min_new_tokens, expected=most)
     collect(resolver.errors)
     assert dataset and fusion and decoder and tokenizer and own
     return Cell(
@@ -311,7 +312,7 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
         tokenizer=tokenizer,
         own_tokenizer=own,
         decoder=decoder,
-        stages=tuple(stage for stage in stages if stage is not None),
+        stages=stages,
         decoding=config.decoding,
         dropped=tuple(resolver.dropped),
     )
@@ -319,19 +320,11 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
 
 def _own_tokenizer(decoder: Component) -> dict[str, Any]:
     """The tokenizer that a decoder declares, with ``$option`` replaced by the decoder's option of that name."""
-    declared = decoder.attributes["own_tokenizer"]
-    return {
-        key: decoder.options[value[1:]] if isinstance(value, str) and value.startswith("$") else value
-        for key, value in declared.items()
-    }
 
+    def filled(value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith("$"):
+            return value
+        option = decoder.options[value[1:]]
+        return str(option.path) if isinstance(option, FileOption) else option
 
-def _split_root(dataset: Any) -> tuple[Any, Path | None]:
-    """The data set's folder is a place, not an option: it does not count in ids."""
-    if not isinstance(dataset, Mapping) or "root" not in dataset:
-        return dataset, None
-    rest = {key: value for key, value in dataset.items() if key != "root"}
-    root = dataset["root"]
-    if root is not None and not isinstance(root, str):
-        raise ConfigError("dataset.root", got=repr(root), expected="a folder")
-    return rest, Path(root).expanduser() if root else None
+    return {key: filled(value) for key, value in decoder.attributes["own_tokenizer"].items()}

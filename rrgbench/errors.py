@@ -56,6 +56,13 @@ class ManyErrors(RRGBenchError):
         super().__init__(f"{len(self.errors)} mistakes: " + " | ".join(str(error) for error in self.errors))
 
 
+def placed(error: RRGBenchError, place: str) -> RRGBenchError:
+    """The same mistake with the place where it was made in front."""
+    if isinstance(error, ManyErrors):
+        return ManyErrors([placed(one, place) for one in error.errors])
+    return type(error)(f"{place}{error.what}", got=error.got, expected=error.expected, hint=error.hint)
+
+
 def collect(errors: Sequence[RRGBenchError]) -> None:
     """Raise nothing, the one error, or all of them together."""
     flat = [e for error in errors for e in (error.errors if isinstance(error, ManyErrors) else (error,))]

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell import Cell, Stage, identity_of, request_of
+from rrgbench.cell import Cell, Part, Stage, identity_of, request_of
 from rrgbench.data import DataRecord, read_dataset
 from rrgbench.errors import RRGBenchError, collect
-from rrgbench.experiment import Resolved
+from rrgbench.experiment import Resolved, value_labels
 from rrgbench.identity import digest
 from rrgbench.store import Store
 from rrgbench.types import Split
@@ -87,6 +87,8 @@ class RowPlan:
     intervals: Mapping[str, str]
     runs: Mapping[int, str]
     not_applicable: Mapping[str, str]
+    names: Mapping[str, Mapping[str, str]]
+    """Metric -> its values -> their names in the row."""
     floors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For a cell: floor -> its intervals steps by metric, on the same data set."""
 
@@ -115,8 +117,12 @@ class Plan:
 class _Compiler:
     def __init__(self, experiment: Resolved) -> None:
         self.experiment = experiment
+        self.protocol = Part(experiment.protocol)
+        self.metrics = {key: Part(metric) for key, metric in _keys(experiment.metrics).items()}
+        self.names = _value_names({key: part.value for key, part in self.metrics.items()})
         self.steps: dict[str, Step] = {}
         self.uses: dict[str, int] = {}
+        self._pixels: dict[tuple[str, Split], Step] = {}
 
     def add(self, step: Step) -> str:
         self.steps.setdefault(step.id, step)
@@ -127,11 +133,13 @@ class _Compiler:
         """The prepared films of a split, for cells that look at films."""
         if "image" not in cell.encoders:
             return {}
-        inputs = record.splits[split].inputs
-        payload = {"image_encoder": cell.encoders["image"], "inputs": inputs}
-        title = f"films of {cell.dataset.name} {split} for {cell.encoders['image'].name}"
-        step = Step("pixels", title, payload, folders={inputs: record.folder}, license=record.license)
-        return {"pixels": (self.add(step),)}
+        if (cell.id, split) not in self._pixels:
+            inputs = record.splits[split].inputs
+            payload = {"image_encoder": cell.encoders["image"], "inputs": inputs}
+            title = f"films of {cell.dataset.name} {split} for {cell.encoders['image'].name}"
+            step = Step("pixels", title, payload, folders={inputs: record.folder}, license=record.license)
+            self._pixels[cell.id, split] = step
+        return {"pixels": (self.add(self._pixels[cell.id, split]),)}
 
     def train(self, cell: Cell, record: DataRecord, seed: int) -> list[str]:
         """Every stage, cut into rungs; the ids of the rungs of the last stage."""
@@ -141,8 +149,8 @@ class _Compiler:
             rungs = []
             for first, last in _cuts(stage):
                 payload = {
-                    "model": cell.model(),
-                    "stage": {"name": stage.name, "recipe": stage.recipe(), "adapters": stage.adapters, "losses": stage.losses},
+                    "model": cell.model,
+                    "stage": stage.part,
                     "epochs": [first, last],
                     "resume": bool(rungs),
                     "train": _both_sides(record, "train"),
@@ -158,7 +166,7 @@ class _Compiler:
     def generate(self, cell: Cell, record: DataRecord, split: Split, source: Mapping[str, tuple[str, ...]], seed: int) -> str:
         """Reports for one split, from inputs alone. ``source``: a checkpoint, or a selection among candidates."""
         payload = {
-            "model": cell.model(),
+            "model": cell.model,
             "train": _both_sides(record, "train"),
             "inputs": record.splits[split].inputs,
             "decoding": cell.decoding.model_dump(mode="json"),
@@ -167,18 +175,17 @@ class _Compiler:
         title = f"generate {split} of {cell.title}, seed {seed}"
         return self.add(Step("generate", title, payload, upstream, seed, _folders(record, split), record.license))
 
-    def score(self, record: DataRecord, split: Split, metric: Component, predictions: str, title: str) -> str:
-        protocol = self.experiment.protocol
-        asked = metric.asked_values() | protocol.asked_values()
+    def score(self, record: DataRecord, split: Split, metric: Part, predictions: str, title: str) -> str:
+        asked = metric.value.asked_values() | self.experiment.protocol.asked_values()
         payload = {
             "metric": metric,
-            "protocol": protocol,
+            "protocol": self.protocol,
             "targets": record.splits[split].targets,
             "train_targets": record.splits["train"].targets if "train_reports" in asked else None,
         }
         step = Step(
             "score",
-            f"score {metric.name} on {split} of {title}",
+            f"score {metric.value.name} on {split} of {title}",
             payload,
             {"predictions": (predictions,)},
             license=record.license,
@@ -193,70 +200,93 @@ class _Compiler:
         value, metric = self.experiment.select
         validated = [self.generate(cell, record, "validate", {"checkpoint": (rung,)}, seed) for rung in rungs]
         title = f"{cell.title}, seed {seed}"
-        scores = tuple(self.score(record, "validate", metric, predictions, title) for predictions in validated)
+        part = next(part for part in self.metrics.values() if part.value is metric)
+        scores = tuple(self.score(record, "validate", part, predictions, title) for predictions in validated)
         payload = {"value": value, "better": metric.attributes["values"][value]}
         upstream = {"scores": scores, "candidates": tuple(rungs)}
         select = self.add(Step("select", f"select by {value} for {title}", payload, upstream, license=record.license))
         return self.generate(cell, record, "test", {"select": (select,), "candidates": tuple(rungs)}, seed)
 
-    def floor(self, floor: Component, record: DataRecord, seed: int | None) -> str:
+    def floor(self, floor: Component, title: str, record: DataRecord, seed: int | None) -> str:
         asked = floor.asked_values()
         payload = {
             "floor": floor,
             "train": _both_sides(record, "train") if asked & {"train", "train_reports", "protocol"} else None,
             "validate": _both_sides(record, "validate") if "validate" in asked else None,
-            "protocol": self.experiment.protocol if "protocol" in asked else None,
+            "protocol": self.protocol if "protocol" in asked else None,
             "inputs": record.splits["test"].inputs,
         }
         folders = _folders(record, "train") | _folders(record, "validate") | _folders(record, "test")
-        title = f"floor {floor.name}" + (f", seed {seed}" if seed is not None else "")
+        title = f"floor {title}" + (f", seed {seed}" if seed is not None else "")
         return self.add(Step("floor", title, payload, seed=seed, folders=folders, license=record.license))
 
-    def row(self, kind: str, about: Cell | Component, dataset: Component, record: DataRecord, runs: Mapping[int, str]) -> RowPlan:
+    def row(
+        self, about: Cell | Component, title: str, dataset: Component, record: DataRecord, runs: Mapping[int, str]
+    ) -> RowPlan:
         """Scores of all seeds, and their intervals, metric by metric."""
-        title = about.title if isinstance(about, Cell) else about.name
         intervals: dict[str, str] = {}
         missing: dict[str, str] = {}
-        for metric in self.experiment.metrics:
-            if kind == "floor" and "embeddings" in metric.attributes["needs"]:
-                missing |= dict.fromkeys(metric.attributes["values"], "a floor has no embeddings")
+        for key, metric in self.metrics.items():
+            if isinstance(about, Component) and "embeddings" in metric.value.attributes["needs"]:
+                missing |= dict.fromkeys(self.names[key].values(), "a floor has no embeddings")
                 continue
             scores = tuple(self.score(record, "test", metric, predictions, title) for predictions in runs.values())
             payload = {"metric": metric, "inputs": record.splits["test"].inputs, "resamples": RESAMPLES}
-            step = Step(
-                "intervals", f"intervals of {metric.name} of {title}", payload, {"scores": scores}, license=record.license
-            )
-            intervals[_key(metric, intervals)] = self.add(step)
-        select = self.experiment.select[0] if self.experiment.select else None
-        config = about.payload() if isinstance(about, Cell) else {"floor": about}
+            told = f"intervals of {metric.value.name} of {title}"
+            intervals[key] = self.add(Step("intervals", told, payload, {"scores": scores}, license=record.license))
+        select = self.experiment.select
+        config = identity_of(about.payload() if isinstance(about, Cell) else {"floor": about})
         identity = {
-            "config": identity_of(config),
+            "config": config,
             "dataset": dataset.identity(),
             "seeds": list(runs),
-            "protocol": self.experiment.protocol.identity(),
-            "select": select,
+            "protocol": self.protocol.digest,
+            "select": [select[0], select[1].identity()] if select and isinstance(about, Cell) else None,
         }
         return RowPlan(
             id=digest(identity)[:24],
-            kind=kind,
+            kind="cell" if isinstance(about, Cell) else "floor",
             title=title,
             labels=about.labels if isinstance(about, Cell) else {},
             dataset=dataset,
             record=record,
-            config=identity_of(config),
+            config=config,
             seeds=tuple(runs),
             intervals=intervals,
             runs=runs,
             not_applicable=missing,
+            names=self.names,
         )
 
 
-def _key(metric: Component, taken: Mapping[str, Any]) -> str:
-    """A metric's name; with a number where the same metric stands twice with other options."""
-    name, number = metric.name, 2
-    while name in taken:
-        name, number = f"{metric.name}#{number}", number + 1
-    return name
+def _keys(metrics: Sequence[Component]) -> dict[str, Component]:
+    """Metrics by their names; with a number where one stands twice, with other options."""
+    found: dict[str, Component] = {}
+    for metric in metrics:
+        earlier = sum(other.name == metric.name for other in found.values())
+        found[f"{metric.name}#{earlier + 1}" if earlier else metric.name] = metric
+    return found
+
+
+def _value_names(metrics: Mapping[str, Component]) -> dict[str, dict[str, str]]:
+    """The names of a row's values: those of its metrics, with the metric in front where an earlier one has the same."""
+    taken: set[str] = set()
+    names: dict[str, dict[str, str]] = {}
+    for key, metric in metrics.items():
+        values = list(metric.attributes["values"])
+        names[key] = {value: f"{key}.{value}" if "#" in key or value in taken else value for value in values}
+        taken |= set(names[key].values())
+    return names
+
+
+def _floor_titles(floors: Sequence[Component]) -> list[str]:
+    """The names of floors; with the options that tell them apart where one stands twice."""
+    options = [identity_of(floor.options) for floor in floors]
+    values: list[Any] = []
+    for floor, own in zip(floors, options, strict=True):
+        others = [other for twin, other in zip(floors, options, strict=True) if twin.name == floor.name]
+        values.append({"name": floor.name} | {key: item for key, item in own.items() if any(o[key] != item for o in others)})
+    return value_labels(values)
 
 
 def _cuts(stage: Stage) -> Iterator[tuple[int, int]]:
@@ -279,31 +309,31 @@ def make_plan(experiment: Resolved, store: Store) -> Plan:
     Raises:
         ConfigError, DataError, ManyErrors: what is wrong with the data sets.
     """
+    firsts: dict[str, Cell] = {}
+    for cell in experiment.cells:
+        firsts.setdefault(_dataset_key(cell), cell)
     records: dict[str, DataRecord] = {}
     errors: list[RRGBenchError] = []
-    for cell in experiment.cells:
-        key = _dataset_key(cell)
-        if key not in records:
-            try:
-                records[key] = read_dataset(store, cell.dataset, cell.root)
-            except RRGBenchError as error:
-                errors.append(error)
+    for key, cell in firsts.items():
+        try:
+            records[key] = read_dataset(store, cell.dataset, cell.root)
+        except RRGBenchError as error:
+            errors.append(error)
     collect(errors)
     compiler = _Compiler(experiment)
     rows: list[RowPlan] = []
     floors: dict[str, dict[str, Mapping[str, str]]] = {key: {} for key in records}
     for key, record in records.items():
-        first = next(cell for cell in experiment.cells if _dataset_key(cell) == key)
-        for floor in experiment.floors:
+        for floor, title in zip(experiment.floors, _floor_titles(experiment.floors), strict=True):
             seeds: Sequence[int | None] = experiment.seeds if floor.attributes["draws"] else [None]
-            floor_runs = {seed or 0: compiler.floor(floor, record, seed) for seed in seeds}
-            rows.append(compiler.row("floor", floor, first.dataset, record, floor_runs))
-            floors.setdefault(key, {})[rows[-1].title] = rows[-1].intervals
+            floor_runs = {seed or 0: compiler.floor(floor, title, record, seed) for seed in seeds}
+            rows.append(compiler.row(floor, title, firsts[key].dataset, record, floor_runs))
+            floors[key][title] = rows[-1].intervals
     for cell in experiment.cells:
-        record = records[_dataset_key(cell)]
-        runs = {seed: compiler.run(cell, record, seed) for seed in experiment.seeds}
-        row = compiler.row("cell", cell, cell.dataset, record, runs)
-        rows.append(replace(row, floors=floors[_dataset_key(cell)]))
+        key = _dataset_key(cell)
+        runs = {seed: compiler.run(cell, records[key], seed) for seed in experiment.seeds}
+        row = compiler.row(cell, cell.title, cell.dataset, records[key], runs)
+        rows.append(replace(row, floors=floors[key]))
     return Plan(experiment, compiler.steps, compiler.uses, tuple(rows))
 
 

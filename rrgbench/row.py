@@ -73,9 +73,8 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
     values: dict[str, Value] = {}
     for key, step_id in row.intervals.items():
         told = read_json(store.artifact(step_id) / "intervals.json")
-        prefix = f"{key}." if "#" in key else ""
         for name in told["order"]:
-            values[prefix + name] = Value(metric=key, signature=told["signature"], **told["values"][name])
+            values[row.names[key][name]] = Value(metric=key, signature=told["signature"], **told["values"][name])
     trained = [store.done(step_id) for step_id in _steps(plan, row, "train") if store.is_done(step_id)]
     generated = [store.done(step_id) for step_id in row.runs.values() if store.is_done(step_id)]
     parameters = [done.provenance.get("parameters", {}).get("model", {}) for done in trained]
@@ -116,10 +115,11 @@ def _floor_values(row: RowPlan, store: Store) -> dict[str, dict[str, float]]:
     """Floor -> its values under the same signatures, for the floors that are done."""
     found: dict[str, dict[str, float]] = {}
     for floor, intervals in row.floors.items():
-        for step_id in intervals.values():
+        for key, step_id in intervals.items():
             if store.is_done(step_id):
                 told = read_json(store.artifact(step_id) / "intervals.json")["values"]
-                found.setdefault(floor, {}).update({name: value["value"] for name, value in told.items()})
+                values = {row.names[key][name]: value["value"] for name, value in told.items()}
+                found.setdefault(floor, {}).update(values)
     return found
 
 

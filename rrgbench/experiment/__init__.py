@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
 from rrgbench.catalogue import Catalogue, Component, did_you_mean
-from rrgbench.cell import Cell, Strict, parse, resolve_cell
-from rrgbench.errors import ConfigError, RRGBenchError, collect
-from rrgbench.experiment.designs import Combination, Excluded, combinations, exclude, same, value_labels
-from rrgbench.experiment.paths import get_path, set_path
+from rrgbench.cell import Cell, resolve_cell
+from rrgbench.errors import ConfigError, ManyErrors, RRGBenchError, collect, placed
+from rrgbench.experiment.designs import Combination, Excluded, combinations, exclude, value_labels, where_matching
+from rrgbench.experiment.paths import set_path
 from rrgbench.experiment.yaml import parse_yaml, read_yaml
+from rrgbench.identity import digest
+from rrgbench.strict import Strict, parse
+
+T = TypeVar("T")
 
 
 class SelectConfig(Strict):
@@ -32,7 +37,7 @@ class ExperimentConfig(Strict):
     base: dict[str, Any]
     axes: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     exclude: list[dict[str, Any]] = []
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] = [0]
     design: Literal["grid", "zip", "one_at_a_time", "leave_one_out"] = "grid"
     metrics: Annotated[list[Any], Field(min_length=1)]
     protocol: Any = "raw"
@@ -87,10 +92,10 @@ class Experiment:
             path, sign, text = override.partition("=")
             if not sign or not path.strip():
                 raise ConfigError("--set", got=repr(override), expected="dotted.path=value")
-            raw = set_path(raw, path.strip(), parse_yaml(text, f"--set {path}"), "--set")
+            raw = set_path(raw, path.strip(), parse_yaml(text, f"--set {path.strip()}"), f"--set {override}")
         config: ExperimentConfig = parse(ExperimentConfig, raw, where)
         if len(set(config.seeds)) != len(config.seeds):
-            raise ConfigError(f"{where}.seeds", got=config.seeds, expected="each seed once")
+            raise ConfigError(f"{where}: seeds", got=config.seeds, expected="each seed once")
         return cls(config, where)
 
     def resolve(self, catalogue: Catalogue) -> Resolved:
@@ -99,91 +104,109 @@ class Experiment:
         Raises:
             ConfigError, PluginError, ManyErrors: every mistake of every cell, before anything runs.
         """
-        config = self.config
-        errors: list[RRGBenchError] = []
-        found = combinations(config.design, config.axes, config.base)
-        found, excluded = exclude(found, config.exclude, config.base)
-        cells = _Collected(errors)
-        for combination in found:
-            cells.add(lambda combination=combination: self._cell(catalogue, combination))
-        metrics = _Collected(errors)
-        for index, value in enumerate(config.metrics):
-            metrics.add(lambda index=index, value=value: catalogue.resolve("metrics", value, f"metrics[{index}]"))
-        floors = _Collected(errors)
-        for index, value in enumerate(config.floors):
-            floors.add(lambda index=index, value=value: catalogue.resolve("floors", value, f"floors[{index}]"))
-        protocols = _Collected(errors)
-        protocols.add(lambda: catalogue.resolve("protocols", config.protocol, "protocol"))
-        select = _Collected(errors)
-        if config.select and len(metrics.items) == len(config.metrics):
-            select.add(lambda: _select(config.select, metrics.items))
-        baseline = _Collected(errors)
-        baseline.add(lambda: self._baseline(found))
-        collect(errors)
+        config, attempt = self.config, _Attempt(self.where)
+        designed = attempt(lambda: combinations(config.design, config.axes, config.base)) or []
+        split = attempt(lambda: exclude(designed, config.exclude, config.base)) if designed else None
+        found, excluded = split or (designed or [Combination({}, {})], [])  # base's mistakes are told all the same
+        made = [attempt(partial(self._cell, catalogue, combination)) for combination in found]
+        cells = [cell for cell in made if cell is not None]
+        metrics = self._chosen(attempt, catalogue, "metrics", config.metrics)
+        floors = self._chosen(attempt, catalogue, "floors", config.floors)
+        protocol = attempt(lambda: catalogue.resolve("protocols", config.protocol, "protocol"))
+        select = attempt(lambda: _select(config.select, metrics)) if len(metrics) == len(config.metrics) else None
+        distinct = _distinct(cells, lambda cell: cell.id)
+        if config.design == "leave_one_out" and len(distinct) < len(cells):
+            attempt(lambda: _nothing_left_out(cells))
+        baseline = attempt(lambda: self._baseline(found)) if split else None
+        collect(attempt.errors)
+        assert protocol is not None
         return Resolved(
             name=config.name,
             question=config.question,
-            cells=tuple({cell.id: cell for cell in reversed(cells.items)}.values())[::-1],
+            cells=tuple(distinct.values()),
             excluded=tuple(excluded),
             seeds=tuple(config.seeds),
-            metrics=tuple(metrics.items),
-            protocol=protocols.items[0],
-            select=select.items[0] if select.items else None,
-            floors=tuple(floors.items),
-            baseline=baseline.items[0],
+            metrics=tuple(_distinct(metrics, _identity).values()),
+            protocol=protocol,
+            select=select,
+            floors=tuple(_distinct(floors, _identity).values()),
+            baseline=None if baseline is None else distinct[cells[baseline].id].title,
         )
+
+    @staticmethod
+    def _chosen(attempt: _Attempt, catalogue: Catalogue, kind: str, values: Sequence[Any]) -> list[Component]:
+        found = (attempt(partial(catalogue.resolve, kind, value, f"{kind}[{place}]")) for place, value in enumerate(values))
+        return [component for component in found if component is not None]
 
     def _cell(self, catalogue: Catalogue, combination: Combination) -> Cell:
-        raw: Any = self.config.base
-        for path, value in combination.values.items():
-            raw = set_path(raw, path, value, f"axes.{path}")
-        title = ", ".join(f"{axis}={label}" for axis, label in combination.labels.items())
+        raw = combination.applied(self.config.base)
         try:
             return resolve_cell(catalogue, raw, combination.labels)
+        except ManyErrors as error:
+            raise ManyErrors([self._written(one) for one in error.errors]) from error
         except RRGBenchError as error:
-            error.add_note(title)
-            raise
+            raise self._written(error) from error
 
-    def _baseline(self, found: Sequence[Combination]) -> str | None:
-        """The title of the cell that others are compared with."""
-        if not self.config.baseline:
+    def _written(self, error: RRGBenchError) -> RRGBenchError:
+        """A mistake at the place in the file where its value was written: an axis, or base."""
+        told = f"{error.what}."
+        on_axis = any(told.startswith((f"{axis}.", f"{axis}:", f"{axis}[")) for axis in self.config.axes)
+        return placed(error, "axes." if on_axis else "base.")
+
+    def _baseline(self, found: Sequence[Combination]) -> int | None:
+        """The place of the cell that others are compared with."""
+        rule = self.config.baseline
+        if not rule:
             return None
-        for cell in found:
-            values = cell.values
-            if all(
-                same(value, values[path] if path in values else get_path(self.config.base, path))
-                or same(value, _named(values.get(path)))
-                for path, value in self.config.baseline.items()
-            ):
-                return ", ".join(f"{axis}={label}" for axis, label in cell.labels.items())
-        raise ConfigError(
-            "baseline matches no cell", got=self.config.baseline, hint=f"the axes are {', '.join(self.config.axes)}"
-        )
+        hits = where_matching(found, rule, self.config.base, "baseline")
+        if len(hits) > 1:
+            titles = " | ".join(found[hit].title for hit in hits[:3])
+            raise ConfigError(f"baseline matches {len(hits)} cells", got=titles, expected="one", hint="name the other axes too")
+        return hits[0]
 
 
-def _named(value: Any) -> Any:
-    return value.get("name") if isinstance(value, Mapping) else value
+class _Attempt:
+    """Does what may be a mistake, keeping every mistake and saying in which file it is."""
 
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.errors: list[RRGBenchError] = []
 
-class _Collected:
-    """Items that could be made; the mistakes of the others go to one list."""
-
-    def __init__(self, errors: list[RRGBenchError]) -> None:
-        self.items: list[Any] = []
-        self.errors = errors
-
-    def add(self, make: Any) -> None:
+    def __call__(self, make: Callable[[], T]) -> T | None:
         try:
-            self.items.append(make())
+            return make()
         except RRGBenchError as error:
-            self.errors.append(error)
+            self.errors.append(placed(error, f"{self.where}: "))
+            return None
 
 
-def _select(select: SelectConfig | None, metrics: Sequence[Component]) -> tuple[str, Component]:
-    assert select is not None
-    known = {name: metric for metric in metrics for name in metric.attributes["values"]}
+def _distinct(items: Iterable[T], key: Callable[[T], str]) -> dict[str, T]:
+    """The first item of each key, in order."""
+    found: dict[str, T] = {}
+    for item in items:
+        found.setdefault(key(item), item)
+    return found
+
+
+def _identity(component: Component) -> str:
+    return digest(component.identity())
+
+
+def _nothing_left_out(cells: Sequence[Cell]) -> None:
+    """A cell without one part that is the cell with it: base did not have it."""
+    taken: dict[str, Cell] = {}
+    for cell in cells:
+        other = taken.setdefault(cell.id, cell)
+        if other is not cell:
+            raise ConfigError("axes", got=f"{cell.title} is the same cell as {other.title}", expected="a value unlike base's")
+
+
+def _select(select: SelectConfig | None, metrics: Sequence[Component]) -> tuple[str, Component] | None:
+    if select is None:
+        return None
+    known = {name: metric for metric in reversed(metrics) for name in metric.attributes["values"]}
     if select.metric not in known:
-        raise ConfigError("select.metric", got=select.metric, hint=did_you_mean(select.metric, list(known)))
+        raise ConfigError("select.metric", got=repr(select.metric), hint=did_you_mean(select.metric, list(known)))
     if known[select.metric].attributes["values"][select.metric] == "neither":
         raise ConfigError("select.metric", got=select.metric, expected="a value of which one way is better")
     return select.metric, known[select.metric]

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rrgbench.catalogue import did_you_mean
 from rrgbench.errors import ConfigError
 
 
+class _Absent:
+    """The type of ``ABSENT``."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+ABSENT: Final = _Absent()
+"""What is at a path where nothing is: not the same as null."""
+
+
 def get_path(tree: Any, path: str) -> Any:
-    """The value at a dotted path; a component written as a name has that name at ``.name``; None where nothing is."""
+    """The value at a dotted path; a component written as a name has that name at ``.name``; ``ABSENT`` where nothing is."""
     for part in path.split("."):
         if isinstance(tree, str) and part == "name":
             continue
-        if not isinstance(tree, Mapping):
-            return None
-        tree = tree.get(part)
+        if not isinstance(tree, Mapping) or part not in tree:
+            return ABSENT
+        tree = tree[part]
     return tree
 
 
@@ -26,14 +37,24 @@ def set_path(tree: Any, path: str, value: Any, where: str) -> Any:
     Raises:
         ConfigError: the path leads through something that has no inside.
     """
-    head, _, rest = path.partition(".")
-    if not head:
+    parts = path.split(".")
+    if not all(parts):
         raise ConfigError(where, got=repr(path), expected="a dotted path like decoder.layers")
+    return _set(tree, parts, 0, value, where)
+
+
+def _set(tree: Any, parts: list[str], place: int, value: Any, where: str) -> Any:
+    if place == len(parts):
+        return value
+    head, above = parts[place], ".".join(parts[:place])
     if isinstance(tree, str):
         tree = {"name": tree}
     if not isinstance(tree, Mapping):
-        raise ConfigError(f"{where}: {path} leads into {tree!r}, which has no inside", hint="give the value above it first")
-    if rest and head not in tree:
-        raise ConfigError(f"{where}: nothing at {head!r}", hint=did_you_mean(head, list(map(str, tree))))
-    inner = set_path(tree.get(head), rest, value, where) if rest else value
-    return {**tree, head: inner}
+        got = f"{tree!r} at {above!r}" if above else repr(tree)
+        raise ConfigError(
+            f"{where}: {'.'.join(parts)} leads into what has no inside", got=got, hint="give the value above it first"
+        )
+    if head not in tree and place + 1 < len(parts):
+        hint = did_you_mean(head, list(map(str, tree)))
+        raise ConfigError(f"{where}: nothing at {'.'.join(parts[: place + 1])!r}", hint=hint)
+    return {**tree, head: _set(tree.get(head), parts, place + 1, value, where)}
