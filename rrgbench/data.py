@@ -12,21 +12,22 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rrgbench import errors
 from rrgbench.catalogue import Component
 from rrgbench.catalogue.building import build
-from rrgbench.errors import ConfigError, DataError, RRGBenchError, StoreError
+from rrgbench.errors import ConfigError, DataError, ManyErrors, RRGBenchError, StoreError, collect
 from rrgbench.identity import canonical_json, digest, file_digest
 from rrgbench.interfaces import Dataset
+from rrgbench.rules import check_dataset
 from rrgbench.store import Store, full_disk_is_an_error, write_atomically
-from rrgbench.types import SPLITS, VIEWS, Inputs, License, Split, Targets
+from rrgbench.types import SPLITS, Inputs, License, Split, Targets
 
 _CHILD_SECONDS = 3600
 
@@ -84,7 +85,7 @@ def find_root(component: Component, root: Path | None) -> Path | None:
         return None
     hint = "give dataset.root (--set base.dataset.root=FOLDER), or set RRGBENCH_DATA to the folder that holds it"
     if root is None:
-        base = os.environ.get("RRGBENCH_DATA")
+        base = os.environ.get("RRGBENCH_DATA", "").strip()
         if not base:
             raise ConfigError(f"data set {component.name}: no folder given", hint=hint)
         root = Path(base).expanduser() / component.name
@@ -110,22 +111,29 @@ def read_dataset(store: Store, component: Component, root: Path | None) -> DataR
     except (OSError, ValidationError):
         pass
     _read_in_child(store, component, folder, path)
-    return DataRecord.model_validate_json(path.read_bytes())
+    try:
+        return DataRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise StoreError(f"{path} cannot be read", got=error, hint="run the same command again; it is made again") from error
 
 
 def _read_in_child(store: Store, component: Component, root: Path | None, path: Path) -> None:
     request = {"component": component.request(), "root": str(root) if root else None, "store": str(store.root), "out": str(path)}
     with tempfile.TemporaryDirectory() as folder:
         error_file = Path(folder) / "error.json"
-        done = subprocess.run(
-            [sys.executable, "-m", "rrgbench.data", str(error_file)],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_CHILD_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "rrgbench.data", str(error_file)],
+                input=json.dumps(request),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_CHILD_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            got = f"nothing within {_CHILD_SECONDS} s"
+            raise DataError(f"data set {component.name} could not be read", got=got) from error
         if done.returncode == 0:
             return
         try:
@@ -133,73 +141,60 @@ def _read_in_child(store: Store, component: Component, root: Path | None, path: 
         except (OSError, ValueError):
             last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
             raise DataError(f"data set {component.name} could not be read", got=last) from None
-        kind = getattr(errors, told["class"], DataError)
-        raise kind(told["what"], got=told["got"], expected=told["expected"], hint=told["hint"])
+    collect([getattr(errors, one.pop("class"), DataError)(one.pop("what"), **one) for one in told])
 
 
 def materialise(request: Mapping[str, Any]) -> DataRecord:
-    """In the child: build the data set, check it, write both sides of each split.
+    """In the child: build the data set, check it, and only then write both sides of each split.
 
     Raises:
         DataError, StoreError: what is wrong, naming the study.
     """
+    began = time.time_ns()
     store = Store(Path(request["store"]))
     cache = store.root / "data" / "made" / digest(request["component"])[:24]
     values = {"root": Path(request["root"]) if request["root"] else None, "cache_dir": cache}
     dataset: Dataset = build(request["component"], values.__getitem__)
     name = request["component"]["$component"]["name"]
     folder = Path(request["root"]) if request["root"] else cache
-    splits: dict[Split, SplitData] = {}
-    files = {str(path) for path in dataset.sources()}
-    subjects: dict[str, Split] = {}
-    for split in SPLITS:
-        inputs, targets = tuple(dataset.inputs(split)), tuple(dataset.targets(split))
-        check_split(name, split, inputs, targets)
-        for item in inputs:
-            if subjects.setdefault(item.subject_id, split) != split:
-                both = f"{subjects[item.subject_id]} and {split}"
-                raise DataError(f"data set {name}: subject {item.subject_id} is in two splits", got=both, expected="one")
-            files.update(str(path) for path in item.images)
-        with full_disk_is_an_error(store.root):
-            splits[split] = _write_split(store, folder, inputs, targets)
-    listed = tuple(sorted(files))
-    return DataRecord(license=dataset.license, folder=str(folder), splits=splits, state=_state(listed), files=listed)
+    if dataset.license not in get_args(License):
+        raise DataError(f"data set {name}: license", got=repr(dataset.license), expected=" or ".join(get_args(License)))
+    sides = {split: (tuple(dataset.inputs(split)), tuple(dataset.targets(split))) for split in SPLITS}
+    check_dataset(name, sides)
+    images = {path for inputs, _ in sides.values() for item in inputs for path in item.images}
+    digests = _image_digests(name, images)
+    files = tuple(sorted(str(path.absolute()) for path in images.union(dataset.sources())))
+    # A file that changed while it was read is read again next time; those that the data set makes have just been made.
+    given = [path for path in files if not Path(path).is_relative_to(cache)]
+    state = "" if any(_changed_since(path, began) for path in given) else _state(files)
+    with full_disk_is_an_error(store.root):
+        splits = {split: _write_split(store, folder, *both, digests) for split, both in sides.items()}
+    return DataRecord(license=dataset.license, folder=str(folder), splits=splits, state=state, files=files)
 
 
-def check_split(name: str, split: Split, inputs: Sequence[Inputs], targets: Sequence[Targets]) -> None:
-    """What every data set must hold to.
-
-    Raises:
-        DataError: empty split, duplicate studies, sides that differ, empty reports, missing images, unknown views.
-    """
-    where = f"data set {name}, split {split}"
-    if not inputs:
-        raise DataError(f"{where} is empty", got="0 studies", expected="at least one")
-    ids = [item.study_id for item in inputs]
-    twice = [study for study, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise DataError(f"{where}: study {twice[0]} stands twice", got=f"{len(twice)} such studies", expected="each study once")
-    if ids != [item.study_id for item in targets]:
-        raise DataError(f"{where}: inputs and targets are not of the same studies in the same order")
-    for item, target in zip(inputs, targets, strict=True):
-        if not target.report.strip():
-            raise DataError(f"{where}: study {item.study_id} has an empty report")
-        if len(item.images) != len(item.views):
-            raise DataError(f"{where}: study {item.study_id}", got=f"{len(item.views)} views", expected=f"{len(item.images)}")
-        for path, view in zip(item.images, item.views, strict=True):
-            if view not in VIEWS:
-                raise DataError(f"{where}: study {item.study_id}: view", got=view, expected=" or ".join(VIEWS))
-            if not path.is_file():
-                raise DataError(f"{where}: study {item.study_id}: no such image", got=path)
+def _changed_since(path: str, began: int) -> bool:
+    try:
+        return Path(path).stat().st_mtime_ns >= began
+    except OSError:
+        return True
 
 
-def _write_split(store: Store, folder: Path, inputs: Sequence[Inputs], targets: Sequence[Targets]) -> SplitData:
+def _image_digests(name: str, images: Iterable[Path]) -> dict[Path, str]:
+    try:
+        return {path: file_digest(path) for path in images}
+    except OSError as error:
+        raise DataError(f"data set {name}: image {error.filename} cannot be read", got=error.strerror) from error
+
+
+def _write_split(
+    store: Store, folder: Path, inputs: Sequence[Inputs], targets: Sequence[Targets], digests: Mapping[Path, str]
+) -> SplitData:
     asked = [
         {
             "study_id": item.study_id,
             "subject_id": item.subject_id,
             "images": [os.path.relpath(path, folder) for path in item.images],
-            "image_digests": [file_digest(path) for path in item.images],
+            "image_digests": [digests[path] for path in item.images],
             "views": list(item.views),
             "context": item.context,
             "prior_ids": list(item.prior_ids),
@@ -266,15 +261,22 @@ def load_targets(store: Store, content: str) -> tuple[Targets, ...]:
     return tuple(Targets(line["study_id"], line["report"], line["labels"]) for line in _lines(store, content))
 
 
+def _told(error: RRGBenchError) -> list[dict[str, str | None]]:
+    """Mistakes as data, so that they keep their class on the way to the parent."""
+    if isinstance(error, ManyErrors):
+        return [one for inner in error.errors for one in _told(inner)]
+    parts = {name: None if (v := getattr(error, name)) is None else str(v) for name in ("what", "got", "expected", "hint")}
+    return [{"class": type(error).__name__, **parts}]
+
+
 def main(error_file: str) -> int:
-    """The child: read a request from standard input; an RRGBenchError goes to a file, so that it keeps its class."""
+    """The child: read a request from standard input; mistakes go to a file."""
     request = json.loads(sys.stdin.read())
     try:
         record = materialise(request)
         write_atomically(Path(request["out"]), record.model_dump_json().encode())
     except RRGBenchError as error:
-        told = {name: None if (v := getattr(error, name)) is None else str(v) for name in ("what", "got", "expected", "hint")}
-        Path(error_file).write_text(json.dumps(told | {"class": type(error).__name__}), encoding="utf-8")
+        Path(error_file).write_text(json.dumps(_told(error)), encoding="utf-8")
         return 2
     return 0
 

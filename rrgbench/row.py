@@ -129,8 +129,8 @@ def _steps(plan: Plan, row: RowPlan, kind: str) -> Iterator[str]:
 
 
 def row_path(store: Store, row: Row) -> Path:
-    """Where a row is kept."""
-    return store.root / "rows" / row.dataset / f"{row.id}.json"
+    """Where a row is kept: experiments that share a cell have a row each, since labels and metrics are theirs."""
+    return store.root / "rows" / row.dataset / row.experiment / f"{row.id}.json"
 
 
 def write_row(store: Store, row: Row) -> bool:
@@ -156,11 +156,25 @@ def read_rows(folder: Path) -> list[Row]:
     Raises:
         StoreError: a file there is not a row.
     """
-    found = []
-    for path in sorted(folder.glob("*/*.json")):
-        try:
-            found.append(Row.model_validate_json(path.read_bytes()))
-        except (OSError, ValidationError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise StoreError(f"{path} is not a row", got=reason, hint="delete it and run the experiment again") from error
-    return found
+    try:
+        paths = sorted(folder.rglob("*.json"))
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be read", got=error.strerror) from error
+    return [_read_row(path) for path in paths]
+
+
+def _read_row(path: Path) -> Row:
+    hint = "delete it and run the experiment again"
+    try:
+        row = Row.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read", got=error.strerror) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the whole"
+        raise StoreError(
+            f"{path} is not a row: {field}", got=repr(first["input"])[:60], expected=first["msg"], hint=hint
+        ) from error
+    if row.format != FORMAT:
+        raise StoreError(f"{path} is not a row: format", got=row.format, expected=FORMAT, hint=hint)
+    return row

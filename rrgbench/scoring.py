@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from rrgbench.errors import DataError, PluginError
 from rrgbench.identity import digest
 from rrgbench.interfaces import Metric, ScoringProtocol
 from rrgbench.statistics import Statistics
-from rrgbench.types import Targets, Texts
+from rrgbench.types import Side, Targets, Texts
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,21 @@ def score(
         raise DataError("predictions are not of the studies to be scored", got=got, expected=f"{len(wanted)} studies")
     texts = Texts(
         study_ids=tuple(wanted),
-        predictions=tuple(protocol.prepare(predictions[study], "prediction") for study in wanted),
-        references=tuple(protocol.prepare(target.report, "reference") for target in targets),
+        predictions=_prepared(protocol, [predictions[study] for study in wanted], "prediction"),
+        references=_prepared(protocol, [target.report for target in targets], "reference"),
     )
-    statistics = np.asarray(metric.score(texts), dtype=np.float64)
     name = type(metric).__name__
+    scored = metric.score(texts)
+    try:
+        statistics = np.asarray(scored, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"metric {name}: score", got=type(scored).__name__, expected="an array of numbers") from error
     if statistics.ndim != 2 or len(statistics) != len(wanted) or not np.isfinite(statistics).all():
-        raise PluginError(
-            f"metric {name}: score", got=f"array {statistics.shape}", expected=f"finite, ({len(wanted)}, statistics)"
-        )
+        expected = f"finite, ({len(wanted)}, statistics)"
+        what = "numbers that are not finite" if statistics.shape[:1] == (len(wanted),) and statistics.ndim == 2 else "array"
+        raise PluginError(f"metric {name}: score", got=f"{what} {statistics.shape}", expected=expected)
     values = dict(metric.aggregate(statistics))
-    if set(values) != set(metric.values) or not all(np.isfinite(value) for value in values.values()):
+    if set(values) != set(metric.values) or not all(_is_finite(value) for value in values.values()):
         raise PluginError(f"metric {name}: aggregate", got=values, expected=f"finite values of {', '.join(metric.values)}")
     signature = {
         "metric": metric.signature(),
@@ -69,3 +75,15 @@ def score(
         "n": len(wanted),
     }
     return Score(statistics, {name: float(values[name]) for name in metric.values}, signature)
+
+
+def _prepared(protocol: ScoringProtocol, texts: Sequence[str], side: Side) -> tuple[str, ...]:
+    prepared = tuple(protocol.prepare(text, side) for text in texts)
+    wrong = [text for text in prepared if not isinstance(text, str)]
+    if wrong:
+        raise PluginError(f"protocol {type(protocol).__name__}: prepare", got=repr(wrong[0]), expected="a text")
+    return prepared
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)

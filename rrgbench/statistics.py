@@ -8,7 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rrgbench.errors import PluginError
+
 Statistics = np.ndarray[Any, np.dtype[np.float64]]
+Rows = np.ndarray[Any, np.dtype[np.intp]]
 
 
 class Aggregates(Protocol):
@@ -26,12 +29,25 @@ class Interval:
     high: float
 
 
-def subject_rows(subjects: Sequence[str]) -> list[np.ndarray[Any, np.dtype[np.intp]]]:
-    """The rows of each subject, subjects in order of appearance."""
-    rows: dict[str, list[int]] = {}
-    for row, subject in enumerate(subjects):
-        rows.setdefault(subject, []).append(row)
-    return [np.asarray(found, dtype=np.intp) for found in rows.values()]
+class _Subjects:
+    """The rows of each subject, subjects in order of appearance, laid out so that a draw is a few array operations."""
+
+    def __init__(self, subjects: Sequence[str]) -> None:
+        rows: dict[str, list[int]] = {}
+        for row, subject in enumerate(subjects):
+            rows.setdefault(subject, []).append(row)
+        self.count = len(rows)
+        self._rows = np.asarray([row for found in rows.values() for row in found], dtype=np.intp)
+        self._sizes = np.asarray([len(found) for found in rows.values()], dtype=np.intp)
+        self._begins = np.cumsum(self._sizes) - self._sizes
+
+    def draw(self, random: np.random.Generator) -> Rows:
+        """The rows of as many subjects as there are, drawn with replacement, subject after subject."""
+        picked = random.integers(0, self.count, self.count)
+        sizes = self._sizes[picked]
+        ends = np.cumsum(sizes)
+        rows: Rows = self._rows[np.arange(ends[-1]) + np.repeat(self._begins[picked] - ends + sizes, sizes)]
+        return rows
 
 
 def bootstrap(
@@ -56,17 +72,23 @@ def bootstrap(
     Returns:
         Value name -> interval. The same seed gives the same resamples to every metric and every cell.
 
+    Raises:
+        PluginError: the closing formula gives no number on a resample.
+
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13, on clusters.
     """
-    rows = subject_rows(subjects)
+    drawn = _Subjects(subjects)
     observed = mean_values(metric, runs)
     random = np.random.default_rng(seed)
-    draws: dict[str, list[float]] = {name: [] for name in observed}
-    for _ in range(resamples):
-        picked = random.integers(0, len(rows), len(rows))
-        index = np.concatenate([rows[subject] for subject in picked])
-        for name, value in mean_values(metric, [run[index] for run in runs]).items():
-            draws[name].append(value)
+    draws = {name: np.empty(resamples) for name in observed}
+    for number in range(resamples):
+        rows = drawn.draw(random)
+        for name, value in mean_values(metric, [run[rows] for run in runs]).items():
+            draws[name][number] = value
+    for name, values in draws.items():
+        if not np.isfinite(values).all():
+            what = f"metric {type(metric).__name__}: aggregate: {name} on a resample of the reports"
+            raise PluginError(what, got=values[~np.isfinite(values)][0], expected="a finite number, or resampled = False")
     tail = (1 - level) / 2
     return {
         name: Interval(value, float(np.quantile(draws[name], tail)), float(np.quantile(draws[name], 1 - tail)))
@@ -77,4 +99,6 @@ def bootstrap(
 def mean_values(metric: Aggregates, runs: Sequence[Statistics]) -> dict[str, float]:
     """The mean over runs of each value."""
     values = [metric.aggregate(run) for run in runs]
+    if len(values) == 1:
+        return {name: float(value) for name, value in values[0].items()}
     return {name: float(np.mean([value[name] for value in values])) for name in values[0]}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rrgbench.identity import digest
 from rrgbench.row import Row, read_rows
+from rrgbench.store import default_store
 
 if TYPE_CHECKING:
     import pandas
@@ -29,27 +30,57 @@ class Board:
         return list(dict.fromkeys(name for row in self.rows for name in row.values))
 
 
+def _family(row: Row) -> str:
+    """What rows of one board share, whatever was measured."""
+    return digest([row.dataset, row.dataset_options, row.protocol, row.n])
+
+
 def _signature(row: Row) -> str:
     """What must agree between rows of one board; which metrics a row has may differ, not how one of them is computed."""
     shared = {key: value for item in row.values.values() for key, value in item.signature.items() if not key.startswith("metric")}
-    return digest([row.dataset, row.dataset_options, shared])
+    return digest([_family(row), shared])
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """Rows without repetitions: where experiments share a cell, the one with the same reports and values stands once."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        earlier = found.setdefault(digest([row.id, row.steps]), row)
+        if earlier is not row and _agree(earlier, row):
+            values = {**earlier.values, **{name: value for name, value in row.values.items() if name not in earlier.values}}
+            found[digest([row.id, row.steps])] = earlier.model_copy(update={"values": values})
+        elif earlier is not row:
+            found[digest([row.id, row.steps, row.experiment])] = row
+    return list(found.values())
+
+
+def _agree(row: Row, other: Row) -> bool:
+    return _signature(row) == _signature(other) and all(
+        row.values[name] == other.values[name] for name in row.values.keys() & other.values
+    )
 
 
 def boards(rows: Sequence[Row]) -> list[Board]:
     """The rows in groups that may be ranked together, each with the best headline value first.
 
-    Metrics of one name but different implementations part the rows too.
+    Metrics of one name but different implementations part the rows too. A row in which nothing applies stands last in every
+    board of its data set and protocol.
     """
     groups: dict[str, list[Row]] = {}
-    for row in rows:
+    empty = [row for row in rows if not row.values]
+    for row in _once([row for row in rows if row.values]):
         groups.setdefault(_signature(row), []).append(row)
-    found = []
-    for group in groups.values():
-        for same in _by_metric_signatures(group):
-            first = next(iter(same[0].values.values())).signature
-            board = Board(same[0].dataset, same[0].protocol, same[0].n, str(first["references"]), tuple(same))
-            found.append(Board(board.dataset, board.protocol, board.n, board.references, tuple(_ranked(board))))
-    return found
+    parts = [part for group in groups.values() for part in _by_metric_signatures(group)]
+    families = {_family(part[0]) for part in parts}
+    parts += [[row] for row in empty if _family(row) not in families]
+    return [_board([*part, *(row for row in empty if row not in part and _family(row) == _family(part[0]))]) for part in parts]
+
+
+def _board(rows: Sequence[Row]) -> Board:
+    first = rows[0]
+    references = next((str(value.signature["references"]) for value in first.values.values()), "")
+    board = Board(first.dataset, first.protocol, first.n, references, tuple(rows))
+    return replace(board, rows=tuple(_ranked(board)))
 
 
 def _by_metric_signatures(group: Sequence[Row]) -> list[list[Row]]:
@@ -83,6 +114,26 @@ def _ranked(board: Board) -> list[Row]:
     return sorted(board.rows, key=key)
 
 
+_COLUMNS: Mapping[str, str] = {
+    "id": "object",
+    "kind": "object",
+    "title": "object",
+    "experiment": "object",
+    "dataset": "object",
+    "protocol": "object",
+    "n": "int64",
+    "value_name": "object",
+    "value": "float64",
+    "low": "float64",
+    "high": "float64",
+    "sd": "float64",
+    "seeds": "int64",
+    "better": "object",
+    "signature": "object",
+}
+"""The columns of ``rows`` and their types; those of the axes stand after ``n``."""
+
+
 def rows(store: str | Path | None = None, experiment: str | None = None) -> pandas.DataFrame:
     """The rows of a store as a table: one line a row and value.
 
@@ -91,32 +142,29 @@ def rows(store: str | Path | None = None, experiment: str | None = None) -> pand
         experiment: only rows of the experiment of that name.
 
     Returns:
-        Columns id, kind, title, experiment, dataset, protocol, n, one ``axis.<name>`` an axis, value_name, value, low, high,
-        sd, seeds, better, signature.
+        Columns id, kind, title, experiment, dataset, protocol, n, one ``axis.<name>`` an axis (None where a row has no such
+        axis), value_name, value, low, high, sd (NaN where there is none), seeds, better, signature. No lines, but all
+        columns, where there are no rows.
 
     Raises:
         StoreError: a file there is not a row.
     """
     import pandas
 
-    lines = []
-    for row in load_rows(store, experiment):
-        about = {
-            "id": row.id,
-            "kind": row.kind,
-            "title": row.title,
-            "experiment": row.experiment,
-            "dataset": row.dataset,
-            "protocol": row.protocol,
-            "n": row.n,
-            **{f"axis.{axis}": label for axis, label in row.labels.items()},
-        }
+    found = load_rows(store, experiment)
+    axes = [f"axis.{axis}" for axis in dict.fromkeys(axis for row in found for axis in row.labels)]
+    lines: list[dict[str, object]] = []
+    for row in found:
+        about = row.model_dump(include={"id", "kind", "title", "experiment", "dataset", "protocol", "n"})
+        about |= {f"axis.{axis}": label for axis, label in row.labels.items()}
         for name, value in row.values.items():
             counted = value.model_dump(include={"value", "low", "high", "sd", "better"})
-            lines.append(
-                about | {"value_name": name} | counted | {"seeds": len(value.seeds), "signature": digest(value.signature)[:12]}
-            )
-    return pandas.DataFrame(lines)
+            told = {"value_name": name, "seeds": len(value.seeds), "signature": digest(value.signature)[:12]}
+            lines.append({**dict.fromkeys(axes), **about, **counted, **told})
+    names = list(_COLUMNS)
+    place = names.index("n") + 1
+    table = pandas.DataFrame(lines, columns=[*names[:place], *axes, *names[place:]])
+    return table.astype({**_COLUMNS, **dict.fromkeys(axes, "object")})
 
 
 def load_rows(store: str | Path | None = None, experiment: str | None = None) -> list[Row]:
@@ -125,7 +173,5 @@ def load_rows(store: str | Path | None = None, experiment: str | None = None) ->
     Raises:
         StoreError: a file there is not a row.
     """
-    from rrgbench.store import default_store
-
     folder = Path(store) if store is not None else default_store()
     return [row for row in read_rows(folder / "rows") if experiment in (None, row.experiment)]

@@ -9,6 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rrgbench.errors import StoreError
 from rrgbench.identity import file_digest
-from rrgbench.store.lease import Lease, acquire
+from rrgbench.store.lease import Lease, acquire, is_dead, process_name
 
 FORMAT = 1
 DONE = "DONE"
@@ -51,9 +52,9 @@ class Failure(BaseModel):
     traceback: str = ""
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes or a folder's entries durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -76,8 +77,9 @@ def write_atomically(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             temporary.replace(path)
         finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        sync(path.parent)
 
 
 def default_store() -> Path:
@@ -85,24 +87,23 @@ def default_store() -> Path:
     return Path(os.environ.get("RRGBENCH_STORE") or "store")
 
 
+_FULL = {
+    errno.ENOSPC: "the disk is full: free some space, then run the same command again",
+    errno.EDQUOT: "the quota is used up: free some space, then run the same command again",
+}
+
+
 @contextlib.contextmanager
 def full_disk_is_an_error(path: Path) -> Iterator[None]:
-    """Turn what a full or read-only disk raises into one line.
+    """Turn what the system says of the store's own files into one line: a full disk, a read-only folder, a failing one.
 
     Raises:
-        StoreError: in place of OSError ENOSPC, EDQUOT, EROFS, EACCES, ENOTDIR.
+        StoreError: in place of OSError.
     """
     try:
         yield
     except OSError as error:
-        hints = {
-            errno.ENOSPC: "the disk is full: free some space, then run the same command again",
-            errno.EDQUOT: "the quota is used up: free some space, then run the same command again",
-        }
-        known = (*hints, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
-        if error.errno in known:
-            raise StoreError(f"cannot write {path}", got=error.strerror, hint=hints.get(error.errno or 0, "")) from error
-        raise
+        raise StoreError(f"cannot write {path}", got=error.strerror, hint=_FULL.get(error.errno or 0, "")) from error
 
 
 class Store:
@@ -123,16 +124,28 @@ class Store:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             if not marker.exists():
                 write_atomically(marker, f"{FORMAT}\n".encode())
-        if marker.read_text().strip() != str(FORMAT):
-            raise StoreError(f"{marker}", got=marker.read_text().strip(), expected=str(FORMAT), hint="use another --store")
+        try:
+            told = marker.read_bytes()[:80].decode("utf-8", "replace").strip()
+        except OSError as error:
+            raise StoreError(f"{marker} cannot be read", got=error.strerror, hint="use another --store") from error
+        if told != str(FORMAT):
+            raise StoreError(f"{marker}", got=told, expected=str(FORMAT), hint="use another --store")
 
     def artifact(self, step_id: str) -> Path:
         """Where the artifact of a step is, or would be."""
         return self.root / "steps" / step_id[:2] / step_id
 
     def is_done(self, step_id: str) -> bool:
-        """Whether the artifact is there, whole."""
-        return (self.artifact(step_id) / DONE).is_file()
+        """Whether the artifact is there, whole.
+
+        Raises:
+            StoreError: the store may not be read.
+        """
+        path = self.artifact(step_id) / DONE
+        try:
+            return path.is_file()
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read", got=error.strerror) from error
 
     def done(self, step_id: str) -> Done:
         """What the artifact says of itself.
@@ -142,6 +155,19 @@ class Store:
         """
         return read_done(self.artifact(step_id))
 
+    def whole(self, step_id: str) -> Path:
+        """The artifact's folder, its files compared with their digests: what a step reads is what another wrote.
+
+        Raises:
+            StoreError: it is absent, or damaged.
+        """
+        folder = self.artifact(step_id)
+        damaged = damaged_files(folder)
+        if damaged:
+            got = f"{', '.join(damaged[:3])} not as written" + (f", and {len(damaged) - 3} more" if damaged[3:] else "")
+            raise StoreError(f"{folder} is damaged", got=got, hint=_made_again(folder))
+        return folder
+
     def publish(self, draft: Path, done: Done) -> None:
         """Make a draft folder the artifact of a step: digests, DONE, fsync, rename. A second publisher changes nothing.
 
@@ -150,36 +176,60 @@ class Store:
         """
         final = self.artifact(done.id)
         with full_disk_is_an_error(final):
-            files = sorted(path for path in draft.rglob("*") if path.is_file())
+            inside = sorted(draft.rglob("*"))
+            files = [path for path in inside if path.is_file()]
             digests = {path.relative_to(draft).as_posix(): file_digest(path) for path in files}
-            for path in files:
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+            for path in inside:
+                sync(path)
             write_atomically(draft / DONE, done.model_copy(update={"files": digests}).model_dump_json(indent=1).encode())
-            final.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                draft.rename(final)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not self.is_done(done.id):
-                    raise
-                shutil.rmtree(draft, ignore_errors=True)
-            sync_folder(final.parent)
-        self.failure_path(done.id).unlink(missing_ok=True)
+            if not final.parent.is_dir():
+                final.parent.mkdir(parents=True, exist_ok=True)
+                sync(final.parent.parent)
+            self._move_in(draft, final)
+            sync(final.parent)
+        with contextlib.suppress(OSError):  # the artifact is there; what is left of earlier trials is in nobody's way
+            self.failure_path(done.id).unlink(missing_ok=True)
         shutil.rmtree(self.scratch(done.id), ignore_errors=True)
+
+    def _move_in(self, draft: Path, final: Path) -> None:
+        try:
+            draft.rename(final)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if (final / DONE).is_file():
+            shutil.rmtree(draft, ignore_errors=True)
+            return
+        # What stands there has lost its DONE: it is no artifact any more.
+        aside = self.root / "tmp" / f"broken-{uuid.uuid4().hex}"
+        final.rename(aside)
+        draft.rename(final)
+        shutil.rmtree(aside, ignore_errors=True)
 
     @contextlib.contextmanager
     def draft(self, step_id: str) -> Iterator[Path]:
         """A new folder to write an artifact in; it is gone afterwards unless it was published.
 
+        Drafts of the same step that dead processes of this host left behind go first.
+
         Raises:
-            StoreError: it cannot be made.
+            StoreError: it cannot be made, or the disk is full.
         """
-        folder = self.root / "tmp" / f"{step_id[:16]}-{uuid.uuid4().hex}"
+        folder = self.root / "tmp" / f"{step_id[:16]}-{process_name()}-{uuid.uuid4().hex}"
         with full_disk_is_an_error(folder):
-            folder.mkdir(parents=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for left in folder.parent.glob(f"{step_id[:16]}-*"):
+                if is_dead(left.name.split("-")[1]):
+                    shutil.rmtree(left, ignore_errors=True)
+            folder.mkdir()
         try:
-            with full_disk_is_an_error(folder):
-                yield folder
+            yield folder
+        except OSError as error:  # a plugin's own files are no business of the store
+            if error.errno not in _FULL:
+                raise
+            what = f"cannot write {error.filename or folder}"
+            raise StoreError(what, got=error.strerror, hint=_FULL[error.errno]) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -209,6 +259,10 @@ class Store:
             return None
 
 
+def _made_again(folder: Path) -> str:
+    return f"delete the folder {folder} and run the same command again: the step is done anew"
+
+
 def read_done(folder: Path) -> Done:
     """The DONE of an artifact folder.
 
@@ -218,17 +272,34 @@ def read_done(folder: Path) -> Done:
     try:
         return Done.model_validate_json((folder / DONE).read_bytes())
     except (OSError, ValidationError) as error:
-        raise StoreError(f"{folder / DONE} cannot be read", hint="delete the folder; the step is made again") from error
+        raise StoreError(f"{folder / DONE} cannot be read", hint=_made_again(folder)) from error
+
+
+@cache
+def _digest(path: Path, size: int, changed: int, node: int) -> str:
+    """A file's digest, made once for as long as the file is as it was: a warm process reads the same films many times."""
+    return file_digest(path)
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """The files of an artifact that are missing or differ from their digests."""
-    done = read_done(folder)
-    return [name for name, wanted in done.files.items() if not (folder / name).is_file() or file_digest(folder / name) != wanted]
+    """The files of an artifact that are missing or differ from their digests.
+
+    Raises:
+        StoreError: it has no DONE, or an unreadable one.
+    """
+    damaged = []
+    for name, wanted in read_done(folder).files.items():
+        try:
+            status = (folder / name).stat()
+            if _digest(folder / name, status.st_size, status.st_mtime_ns, status.st_ino) != wanted:
+                damaged.append(name)
+        except OSError:
+            damaged.append(name)
+    return damaged
 
 
 def read_json(path: Path) -> Any:
-    """Plain data from a JSON file of the store.
+    """Plain data from a JSON file of an artifact.
 
     Raises:
         StoreError: absent or unreadable.
@@ -236,7 +307,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read", got=error, hint="delete it; it is made again") from error
+        raise StoreError(f"{path} cannot be read", got=error, hint=_made_again(path.parent)) from error
 
 
 def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:

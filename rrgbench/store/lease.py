@@ -7,18 +7,24 @@ is of this host and this boot and its process is gone. It is renamed before it i
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
 import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 BEAT_SECONDS = 2.0
 STALE_SECONDS = 30.0
+_LOCK_SECONDS = 2.0
+
+_FIELDS = {"host": str, "boot": str, "pid": int, "started": str, "token": str, "counter": int}
 
 _seen: dict[Path, tuple[tuple[str, int], float]] = {}
 """What this process saw of other leases: token and counter, and when it saw them first."""
@@ -26,61 +32,92 @@ _seen: dict[Path, tuple[tuple[str, int], float]] = {}
 
 @cache
 def _boot_id() -> str:
+    """This boot, and the namespace in which process ids mean something: containers of one host share the former only."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 
 
-def _started(pid: int) -> str:
-    """When a process started, in clock ticks since boot, so that a pid used again is not taken for the old one."""
+def _state(pid: int) -> tuple[str, str]:
+    """A process's state letter, and when it started in clock ticks since boot; empty where the system does not tell."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0], fields[19]
     except (OSError, IndexError):
-        return ""
+        return "", ""
 
 
-def _alive(holder: dict[str, Any]) -> bool:
-    """Whether a process of this host still runs."""
-    pid = int(holder["pid"])
+def is_alive(pid: int, started: str) -> bool:
+    """Whether a process of this host still runs: not a zombie, and not a later one to which the pid was given again."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
-    return not holder["started"] or _started(pid) == holder["started"]
+        pass
+    state, there = _state(pid)
+    return state not in ("Z", "X") and (not started or there == started)
+
+
+def process_name() -> str:
+    """This process among all of all hosts, as part of a file name; ``is_dead`` reads it."""
+    pid = os.getpid()
+    return f"{_here()}.{pid}.{_state(pid)[1]}"
+
+
+def is_dead(name: str) -> bool:
+    """Whether a process is known to be gone: it was of this host and this boot, and does not run."""
+    here, _, rest = name.partition(".")
+    pid, _, started = rest.partition(".")
+    return here == _here() and pid.isdecimal() and not is_alive(int(pid), started)
+
+
+def _here() -> str:
+    return hashlib.sha256(f"{socket.gethostname()} {_boot_id()}".encode()).hexdigest()[:8]
 
 
 class Lease:
     """A held lease; a thread moves its counter until it is released. ``lost`` turns True if somebody took it."""
 
-    def __init__(self, path: Path, token: str) -> None:
+    def __init__(self, path: Path, token: str, descriptor: int) -> None:
         self.path, self.token, self.lost = path, token, False
+        self._descriptor = descriptor
         self._counter = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
 
+    def _is_ours(self) -> bool:
+        """Whether the file under the lease's name is the one that this process made."""
+        try:
+            same_file = os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except OSError:
+            return False
+        holder = _read(self.path)
+        return same_file and (holder is None or holder["token"] == self.token)
+
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
-            holder = _read(self.path)
-            if holder is None or holder["token"] != self.token:
+            if not self._is_ours():
                 self.lost = True
                 return
             self._counter += 1
-            temporary = self.path.with_name(f".{self.token}")
             with contextlib.suppress(OSError):  # a full disk may cost a beat, not the step
-                temporary.write_text(_content(self.token, self._counter))
-                temporary.replace(self.path)
+                # Into the file that is open: if a thief was faster, it is his no more than ours.
+                _write(self._descriptor, self.token, self._counter)
 
     def release(self) -> None:
         """Give the lease back."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._thread.join()
-        holder = _read(self.path)
-        if holder is not None and holder["token"] == self.token:
-            self.path.unlink(missing_ok=True)
+        with _alone(self.path.parent), contextlib.suppress(OSError):
+            if self._is_ours():
+                self.path.unlink()
+        os.close(self._descriptor)
 
     def __enter__(self) -> Lease:
         return self
@@ -89,26 +126,27 @@ class Lease:
         self.release()
 
 
-def _content(token: str, counter: int) -> str:
+def _write(descriptor: int, token: str, counter: int) -> None:
     pid = os.getpid()
-    holder = {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _started(pid), "token": token}
-    return json.dumps(holder | {"counter": counter})
+    holder = {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _state(pid)[1], "token": token}
+    os.pwrite(descriptor, json.dumps(holder | {"counter": counter}).encode(), 0)  # never shorter than before
+    os.fsync(descriptor)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """The holder, or None where nobody is or the file is not whole yet."""
     try:
-        holder = json.loads(path.read_text())
-        return holder if {"host", "boot", "pid", "started", "token", "counter"} <= set(holder) else None
-    except (OSError, ValueError, TypeError):
+        holder = json.loads(path.read_bytes())
+        return holder if all(type(holder[name]) is kind for name, kind in _FIELDS.items()) else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def _is_stale(path: Path, holder: dict[str, Any] | None) -> bool:
     here = (socket.gethostname(), _boot_id())
-    if holder is not None and (holder["host"], holder["boot"]) == here and not _alive(holder):
+    if holder is not None and (holder["host"], holder["boot"]) == here and not is_alive(holder["pid"], holder["started"]):
         return True
-    state = (str(holder["token"]), int(holder["counter"])) if holder else ("", 0)
+    state = (holder["token"], holder["counter"]) if holder else ("", 0)
     now = time.monotonic()
     known, since = _seen.get(path, (None, now))
     if known != state:
@@ -118,35 +156,69 @@ def _is_stale(path: Path, holder: dict[str, Any] | None) -> bool:
 
 
 def acquire(path: Path) -> Lease | None:
-    """Claim the lease at a path, or None while somebody alive holds it."""
+    """Claim the lease at a path, or None while somebody alive holds it.
+
+    Raises:
+        OSError: the lease cannot be written; nothing is left of it.
+    """
     token = uuid.uuid4().hex
     for _ in range(2):
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
         except FileExistsError:
             holder = _read(path)
             if not _is_stale(path, holder) or not _steal(path, holder):
                 return None
             continue
-        with os.fdopen(descriptor, "w") as file:
-            file.write(_content(token, 0))
+        try:
+            _write(descriptor, token, 0)
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
         _seen.pop(path, None)
-        return Lease(path, token)
+        return Lease(path, token, descriptor)
     return None
 
 
-def _steal(path: Path, holder: dict[str, Any] | None) -> bool:
-    """Move a stale lease away. If what was moved is not what was judged, somebody was faster: put it back."""
-    taken = path.with_name(f".stale-{uuid.uuid4().hex}")
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """As the only one on this folder who steals or gives back, where the file system has such locks; else after a while."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    deadline = time.monotonic() + _LOCK_SECONDS
     try:
-        path.rename(taken)
-    except FileNotFoundError:
-        return True
-    moved = _read(taken)
-    if (moved or {}).get("token") != (holder or {}).get("token"):
-        with contextlib.suppress(FileExistsError):
-            os.link(taken, path)
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.005)
+            except OSError:  # no locks here
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _steal(path: Path, holder: dict[str, Any] | None) -> bool:
+    """Move a stale lease away; whether its name is free now.
+
+    If what stands there is not what was judged, somebody was faster. Where there are no locks, that may show only after the
+    move: then it is put back.
+    """
+    judged = (holder or {}).get("token")
+    taken = path.with_name(f".stale-{uuid.uuid4().hex}")
+    with _alone(path.parent):
+        try:
+            if (_read(path) or {}).get("token") != judged and path.exists():
+                return False
+            path.rename(taken)
+        except FileNotFoundError:
+            return True
+        if (_read(taken) or {}).get("token") != judged:
+            with contextlib.suppress(FileExistsError):
+                os.link(taken, path)
+            taken.unlink(missing_ok=True)
+            return False
         taken.unlink(missing_ok=True)
-        return False
-    taken.unlink(missing_ok=True)
     return True
