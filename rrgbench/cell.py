@@ -228,7 +228,7 @@ class _Resolver:
                     self.drop(f"{where}.{field}.{module}", module)
         wanted = MODULES if config.train is None else config.train
         train = tuple(module for module in MODULES if module in wanted and module in self.present)
-        if not train:
+        if not train and set(wanted) <= set(MODULES):
             self.mistake(f"{where}.train", got="nothing to train in this cell", expected=f"one of {', '.join(self.present)}")
         lr = {
             module: rates[module] for module in ("default", *MODULES) if module in rates and module in ("default", *self.present)

@@ -113,6 +113,7 @@ def _zip(axes: Mapping[str, Sequence[Any]], base: Any) -> list[Values]:
 
 def _one_at_a_time(axes: Mapping[str, Sequence[Any]], base: Any) -> list[Values]:
     start = {path: get_path(base, path) for path in axes}
+    start |= {path: None for path, values in axes.items() if start[path] is ABSENT and None in values}
     changed = [start | {path: value} for path, values in axes.items() for value in values if not same(value, start[path])]
     return [start, *changed]
 
