@@ -223,7 +223,8 @@ class _Resolver:
         for field, names in (("train", config.train or ()), ("adapters", config.adapters), ("lr", named)):
             for module in names:
                 if module not in MODULES:
-                    self.mistake(f"{where}.{field}: no such module", got=repr(module), hint=did_you_mean(module, MODULES))
+                    hint = did_you_mean(module, ("default", *MODULES) if field == "lr" else MODULES)
+                    self.mistake(f"{where}.{field}: no such module", got=repr(module), hint=hint)
                 elif module not in self.present:
                     self.drop(f"{where}.{field}.{module}", module)
         wanted = MODULES if config.train is None else config.train
@@ -233,9 +234,10 @@ class _Resolver:
         lr = {
             module: rates[module] for module in ("default", *MODULES) if module in rates and module in ("default", *self.present)
         }
-        for module in train:
-            if "default" not in lr and module not in lr and module not in config.adapters:
-                self.mistake(f"{where}.lr: no rate for {module}", got=", ".join(lr) or "none", hint=f"add {where}.lr.default")
+        bare = [module for module in train if module not in lr and module not in config.adapters]
+        if bare and "default" not in lr and set(named) <= set(MODULES):
+            got = f"no rate for {', '.join(bare)}"
+            self.mistake(f"{where}.lr", got=got, expected="a rate for all that is trained", hint=f"add {where}.lr.default")
         adapters = {
             module: self.component("adapters", config.adapters[module], f"{where}.adapters.{module}")
             for module in MODULES
