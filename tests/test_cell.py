@@ -101,7 +101,7 @@ def test_a_cell_that_drops_something_is_the_cell_that_never_had_it() -> None:
         ({"stages": {"s": {"train": ["decodr"]}}}, "stages.s.train: no such module; got 'decodr'. Hint: did you mean 'decoder'?"),
         (
             {"stages": {"s": {"lr": {"defualt": 1.0}}}},
-            "stages.s.lr: no such module; got 'defualt'. Hint: did you mean 'default'?",
+            "stages.s.lr: no such module; got 'defualt'. Hint: did you mean 'default'",
         ),
         ({"stages": {"s": {"adapters": {"heads": "lora"}}}}, "stages.s.adapters: no such module; got 'heads'"),
         (

@@ -84,7 +84,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"axes": {"fusion": ["concat", "gateing"]}}, "file.yaml: axes.fusion: no fusions component of that name; got 'gateing'"),
     ({"axes": {"decoder.layers": [1, 0]}}, "file.yaml: axes.decoder.layers; got 0; expected int > 0"),
     ({"axes": {"fusionn": ["concat"]}}, "file.yaml: axes.fusionn: no such key. Hint: did you mean 'fusion'?"),
-    ({"axes": {"decodr.layers": [1]}}, "file.yaml: axes.decodr.layers: nothing at 'decodr'. Hint: did you mean 'decoder'?"),
+    ({"axes": {"decodr.layers": [1]}}, "file.yaml: axes.decodr: no such key. Hint: did you mean 'decoder'?"),
     ({"axes": {"encoders..text": [None]}}, "file.yaml: axes.encoders..text; got 'encoders..text'; expected a dotted path"),
     ({"base.decoder": {"name": "rnn", "layer": 2}}, "base.decoder: rnn has no such option; got 'layer'. Hint: did you mean"),
     ({"base.decoder": {"layers": 2}}, "file.yaml: base.decoder; got {'layers': 2}; expected the name of a decoders component"),
@@ -176,6 +176,9 @@ def test_set_opens_a_name_to_a_mapping_and_reads_yaml() -> None:
     config = Experiment.of(toy.tiny(), overrides=["base.fusion.layers=3", "seeds=[0,1]", "base.fusion.name = gating"]).config
     assert config.base["fusion"] == {"name": "gating", "layers": 3}
     assert config.seeds == [0, 1]
+    made = Experiment.of(toy.tiny(), overrides=["base.decoding.num_beams=3", "select.metric=bleu_4"]).config
+    assert made.base["decoding"] == {"num_beams": 3}
+    assert made.select is not None
     rate = Experiment.of(toy.tiny(), overrides=["base.stages.fusion.lr=1e-4"]).config.base["stages"]["fusion"]["lr"]
     assert rate == 1e-4
     assert Experiment.of(toy.tiny(), overrides=["question=a=b", "base.encoders.text="]).config.question == "a=b"
@@ -186,7 +189,9 @@ def test_set_opens_a_name_to_a_mapping_and_reads_yaml() -> None:
     [
         ("seeds", "--set; got 'seeds'; expected dotted.path=value"),
         ("=3", "--set; got '=3'; expected dotted.path=value"),
-        ("base.decodr.layers=1", "nothing at 'base.decodr'. Hint: did you mean 'decoder'?"),
+        ("base.decodr.layers=1", "file.yaml: base.decodr: no such key. Hint: did you mean 'decoder'?"),
+        ("base.decoding.beams=3", "file.yaml: base.decoding.beams: no such key. Hint: did you mean 'num_beams'?"),
+        ("base.encoders.knowledge.hops=3", "file.yaml: base.encoders.knowledge; got {'hops': 3}; expected the name of"),
         ("base.stages.fusio.epochs=1", "nothing at 'base.stages.fusio'. Hint: did you mean 'fusion'?"),
         ("base..fusion=1", "'base..fusion'; expected a dotted path"),
         ("metrics.0=rouge", "metrics.0 leads into what has no inside; got ['bleu'] at 'metrics'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from rrgbench.catalogue import Catalogue, Component, did_you_mean
 from rrgbench.cell import Cell, resolve_cell
 from rrgbench.errors import ConfigError, ManyErrors, RRGBenchError, collect, placed
 from rrgbench.experiment.designs import Combination, Excluded, combinations, exclude, value_labels, where_matching
-from rrgbench.experiment.paths import set_path
+from rrgbench.experiment.paths import ABSENT, get_path, set_path
 from rrgbench.experiment.yaml import parse_yaml, read_yaml
 from rrgbench.identity import digest
 from rrgbench.strict import Strict, parse
@@ -149,9 +150,10 @@ class Experiment:
 
     def _written(self, error: RRGBenchError) -> RRGBenchError:
         """A mistake at the place in the file where its value was written: an axis, or base."""
-        told = f"{error.what}."
-        on_axis = any(told.startswith((f"{axis}.", f"{axis}:", f"{axis}[")) for axis in self.config.axes)
-        return placed(error, "axes." if on_axis else "base.")
+        place = re.split(r"[^\w.-]", error.what, maxsplit=1)[0]
+        inside = any(f"{place}.".startswith(f"{axis}.") for axis in self.config.axes)
+        above = any(axis.startswith(f"{place}.") for axis in self.config.axes) and get_path(self.config.base, place) is ABSENT
+        return placed(error, "axes." if inside or above else "base.")
 
     def _baseline(self, found: Sequence[Combination]) -> int | None:
         """The place of the cell that others are compared with."""

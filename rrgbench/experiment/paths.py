@@ -34,8 +34,11 @@ def get_path(tree: Any, path: str) -> Any:
 def set_path(tree: Any, path: str, value: Any, where: str) -> Any:
     """A copy of the tree with the value at a dotted path; ``fusion: concat`` opens to ``{name: concat}`` on the way.
 
+    What is not there yet is made: whoever reads the tree says what has no place in it. Only the names of stages are free,
+    so that a misspelt one would be one more stage.
+
     Raises:
-        ConfigError: the path leads through something that has no inside.
+        ConfigError: the path leads through something that has no inside, or a stage that is not there.
     """
     parts = path.split(".")
     if not all(parts):
@@ -54,7 +57,7 @@ def _set(tree: Any, parts: list[str], place: int, value: Any, where: str) -> Any
         raise ConfigError(
             f"{where}: {'.'.join(parts)} leads into what has no inside", got=got, hint="give the value above it first"
         )
-    if head not in tree and place + 1 < len(parts):
+    if head not in tree and parts[place - 1 : place] == ["stages"] and place + 1 < len(parts):
         hint = did_you_mean(head, list(map(str, tree)))
         raise ConfigError(f"{where}: nothing at {'.'.join(parts[: place + 1])!r}", hint=hint)
-    return {**tree, head: _set(tree.get(head), parts, place + 1, value, where)}
+    return {**tree, head: _set(tree.get(head, {}), parts, place + 1, value, where)}
