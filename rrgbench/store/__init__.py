@@ -176,10 +176,9 @@ class Store:
         """
         final = self.artifact(done.id)
         with full_disk_is_an_error(final):
-            inside = sorted(draft.rglob("*"))
-            files = [path for path in inside if path.is_file()]
+            folders, files = _inside(draft)
             digests = {path.relative_to(draft).as_posix(): file_digest(path) for path in files}
-            for path in inside:
+            for path in (*files, *folders):
                 sync(path)
             write_atomically(draft / DONE, done.model_copy(update={"files": digests}).model_dump_json(indent=1).encode())
             if not final.parent.is_dir():
@@ -261,6 +260,16 @@ class Store:
 
 def _made_again(folder: Path) -> str:
     return f"delete the folder {folder} and run the same command again: the step is done anew"
+
+
+def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Every folder and every file below a folder; unlike ``rglob``, a folder that cannot be read is an error."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = [(Path(place), names) for place, _, names in os.walk(folder, onerror=refuse)]
+    return [place for place, _ in found], sorted(place / name for place, names in found for name in names)
 
 
 def read_done(folder: Path) -> Done:
