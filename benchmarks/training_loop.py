@@ -2,7 +2,8 @@
 
 The plain loop does the same by hand: AdamW with the same rates, clipping, the same order of studies, and weights and
 moments written at the end. It knows no precision, accumulation, killed process, device or loss that is not a number. Both must
-end with the same weights, to the bit.
+end with the same weights, to the bit. A rung has a fixed price (set-up, a state that is on the disk for certain, a garbage
+collection), so that the ratio is worst where training is short, as it is here.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ SEED = 1
 
 
 def comparisons(world: World) -> Iterator[Comparison]:
-    """Two epochs on the train split (one where it has to be quick)."""
-    recipe = Recipe(epochs=1 if world.quick else 2, batch_size=16, lr={"default": 2e-3})
+    """Two epochs on the train split."""
+    recipe = Recipe(epochs=2, batch_size=16, lr={"default": 2e-3})
     data, loss, out = world.study_set("train"), CrossEntropy(), world.folder / "trained"
 
     def platform() -> Model:
@@ -53,7 +54,7 @@ def comparisons(world: World) -> Iterator[Comparison]:
         return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
     ours = Second("training loop", Side("train_rung", platform, empty), same)
-    yield Comparison(Side("plain PyTorch loop", plain, empty), [ours])
+    yield Comparison(Side("plain PyTorch loop", plain, empty), [ours], rounds=2 if world.quick else None)
 
 
 def plain_loop(model: Model, loss: CrossEntropy, data: StudySet, recipe: Recipe, out: Path) -> None:
