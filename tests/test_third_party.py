@@ -181,7 +181,7 @@ def test_a_broken_plugin_disturbs_no_plan_but_one_that_asks_for_it(
             assert ran.code == 2
             assert ran.out == ""
             (line,) = ran.err.splitlines()
-            assert line.startswith("error: fusion: ")
+            assert line.startswith(f"error: {file}: axes.fusion: ")
             assert f"{distribution}/{name}" in line
     assert not list((tmp_path / "other").rglob("*.json"))
 
@@ -210,7 +210,7 @@ def test_the_platform_starts_empty(shell: Any, installed: Mapping[str, str], tmp
     assert shell("--help", env=empty).code == 0
     ran = shell("plan", _experiment(tmp_path), "--store", tmp_path / "store", env=empty)
     assert ran.code == 2
-    assert "error: dataset: no datasets component of that name; got 'phantom'. Hint: known: nothing" in ran.err.splitlines()
+    assert "base.dataset: no datasets component of that name; got 'phantom'. Hint: known: nothing" in ran.err
 
 
 # Two of a name.

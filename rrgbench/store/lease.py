@@ -95,8 +95,7 @@ class Lease:
             same_file = os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
         except OSError:
             return False
-        holder = _read(self.path)
-        return same_file and (holder is None or holder["token"] == self.token)
+        return same_file and _same(_read(self.path), {"token": self.token})
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
@@ -134,19 +133,27 @@ def _write(descriptor: int, token: str, counter: int) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The holder, or None where nobody is or the file is not whole yet."""
+    """The holder, or None where nobody is. What is not whole is a holder of its own, until it changes."""
     try:
-        holder = json.loads(path.read_bytes())
-        return holder if all(type(holder[name]) is kind for name, kind in _FIELDS.items()) else None
-    except (OSError, ValueError, TypeError, KeyError):
+        status = path.stat()
+        raw = path.read_bytes()
+    except OSError:
         return None
+    try:
+        holder = json.loads(raw)
+        if all(type(holder[name]) is kind for name, kind in _FIELDS.items()):
+            return dict(holder)
+    except (ValueError, TypeError, KeyError):
+        pass
+    torn = f"torn {status.st_ino} {status.st_mtime_ns}"
+    return {"host": "", "boot": "", "pid": 0, "started": "", "token": torn, "counter": 0}
 
 
-def _is_stale(path: Path, holder: dict[str, Any] | None) -> bool:
+def _is_stale(path: Path, holder: dict[str, Any]) -> bool:
     here = (socket.gethostname(), _boot_id())
-    if holder is not None and (holder["host"], holder["boot"]) == here and not is_alive(holder["pid"], holder["started"]):
+    if (holder["host"], holder["boot"]) == here and not is_alive(holder["pid"], holder["started"]):
         return True
-    state = (holder["token"], holder["counter"]) if holder else ("", 0)
+    state = (holder["token"], holder["counter"])
     now = time.monotonic()
     known, since = _seen.get(path, (None, now))
     if known != state:
@@ -167,7 +174,7 @@ def acquire(path: Path) -> Lease | None:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
         except FileExistsError:
             holder = _read(path)
-            if not _is_stale(path, holder) or not _steal(path, holder):
+            if holder is not None and not (_is_stale(path, holder) and _steal(path, holder)):
                 return None
             continue
         try:
@@ -200,25 +207,28 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _steal(path: Path, holder: dict[str, Any] | None) -> bool:
+def _steal(path: Path, holder: dict[str, Any]) -> bool:
     """Move a stale lease away; whether its name is free now.
 
     If what stands there is not what was judged, somebody was faster. Where there are no locks, that may show only after the
     move: then it is put back.
     """
-    judged = (holder or {}).get("token")
     taken = path.with_name(f".stale-{uuid.uuid4().hex}")
     with _alone(path.parent):
+        if not _same(_read(path), holder):
+            return not path.exists()
         try:
-            if (_read(path) or {}).get("token") != judged and path.exists():
-                return False
             path.rename(taken)
         except FileNotFoundError:
             return True
-        if (_read(taken) or {}).get("token") != judged:
+        if not _same(_read(taken), holder):
             with contextlib.suppress(FileExistsError):
                 os.link(taken, path)
             taken.unlink(missing_ok=True)
             return False
         taken.unlink(missing_ok=True)
     return True
+
+
+def _same(one: dict[str, Any] | None, other: dict[str, Any]) -> bool:
+    return one is not None and one["token"] == other["token"]
