@@ -163,7 +163,7 @@ def rows(store: str | Path | None = None, experiment: str | None = None) -> pand
             lines.append({**dict.fromkeys(axes), **about, **counted, **told})
     names = list(_COLUMNS)
     place = names.index("n") + 1
-    table = pandas.DataFrame(lines, columns=[*names[:place], *axes, *names[place:]])
+    table = pandas.DataFrame(lines, columns=[*names[:place], *axes, *names[place:]], dtype="object")
     return table.astype({**_COLUMNS, **dict.fromkeys(axes, "object")})
 
 
