@@ -144,7 +144,7 @@ def test_experiments_that_share_a_cell_keep_a_row_each(rows: dict[str, Row], sto
         (lambda raw: json.dumps(raw | {"format": 2}), "is not a row: format; got 2; expected 1"),
         (lambda raw: "\ud800", "is not a row"),
     ],
-    ids=str,
+    ids=["nothing", "a list", "cut", "no seeds", "n a word", "kind unknown", "NaN", "another format", "a surrogate"],
 )
 def test_a_file_that_is_no_row_is_one_line(change: Any, told: str, rows: dict[str, Row], store: Store) -> None:
     row = rows["text=bert"]
