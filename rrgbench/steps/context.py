@@ -107,7 +107,7 @@ class Context:
 
 def write_predictions(path: Path, study_ids: tuple[str, ...], reports: list[str]) -> None:
     """One JSON line a study."""
-    lines = [json.dumps({"study_id": s, "prediction": r}, ensure_ascii=False) for s, r in zip(study_ids, reports, strict=True)]
+    lines = [json.dumps({"study_id": s, "prediction": r}) for s, r in zip(study_ids, reports, strict=True)]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
