@@ -19,9 +19,6 @@ from rrgbench.types import Split
 STEP_VERSIONS: Mapping[str, int] = {"pixels": 1, "train": 1, "generate": 1, "floor": 1, "score": 1, "select": 1, "intervals": 1}
 """Raise a number when a step's code changes what it gives; a test holds these against recorded hashes of the code."""
 
-TENSOR_STEPS = frozenset({"train", "generate"})
-"""Steps whose bytes depend on the numerics domain."""
-
 RESAMPLES = 1000
 
 

@@ -96,3 +96,18 @@ def test_deleted_artifacts_are_made_again_with_the_same_bytes(lived_in: Any) -> 
     made = {path: path.read_bytes() for path in before if path.exists()}
     assert any(path.name == "predictions.jsonl" for path in made)
     assert made == {path: before[path] for path in made}
+
+
+def test_a_damaged_artifact_is_one_line_and_never_a_number(lived_in: Any) -> None:
+    folder, _, first, run = lived_in
+    run()
+    step_id = next(row for row in first["rows"] if row["kind"] == "cell")["steps"]["seed 0"]
+    predictions: Path = folder / "store" / "steps" / step_id[:2] / step_id / "predictions.jsonl"
+    before = predictions.read_bytes()
+    predictions.write_bytes(before.replace(b"heart", b"lungs").replace(b"normal", b"absent") + b"\n")
+    try:
+        with pytest.raises(AssertionError, match=r"is damaged; got predictions\.jsonl not as written"):
+            run({"metrics": ["bleu", "cider"]})
+    finally:
+        predictions.write_bytes(before)
+    assert set(run({"metrics": ["bleu", "cider"]})["executed"]) <= {"score", "intervals"}

@@ -115,7 +115,8 @@ class _Run:
             self.result.executed[step.kind] += 1
             self.listener.finished(step, "done", "")
             self.hooks.tell("rrgbench_step_finished", step=told_step(step), result="done")
-            self.finish_rows()
+            if step.kind == "intervals":  # what rows are made of
+                self.finish_rows()
             return
         died = event.what == "died"
         error = f"the worker died {_DEATHS} times: {event.payload.get('note', '')}" if died else str(event.payload["error"])

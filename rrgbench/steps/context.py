@@ -56,8 +56,12 @@ class Context:
         return int(self.request["seed"] or 0)
 
     def upstream(self, role: str) -> list[Path]:
-        """The artifact folders of a role, in order."""
-        return [self.store.artifact(step_id) for step_id in self.request["upstream"].get(role, ())]
+        """The artifact folders of a role, in order, each as it was written.
+
+        Raises:
+            StoreError: one is absent or damaged.
+        """
+        return [self.store.whole(step_id) for step_id in self.request["upstream"].get(role, ())]
 
     def inputs(self, content: str) -> tuple[Inputs, ...]:
         """The inputs side of a split by its digest."""
@@ -97,8 +101,9 @@ class Context:
         return makers[name]()
 
     def _train_reports(self) -> tuple[str, ...]:
-        content = self.payload["train_targets"] if "train_targets" in self.payload else self.payload["train"]["targets"]
-        return tuple(target.report for target in self.targets(content))
+        alone = self.payload.get("train_targets")  # scoring is given this side of train only
+        targets = self.train.targets if alone is None else self.targets(alone)
+        return tuple(target.report for target in targets)
 
     def build(self, component: Mapping[str, Any], **more: Any) -> Any:
         """The object of a component request; ``more`` are platform values that only this place knows."""
