@@ -196,11 +196,16 @@ def test_the_really_malformed_annotation_is_one_line(tmp_path: Path, iu_folder: 
 def test_set_reaches_into_a_component_and_says_what_it_cannot_reach(tmp_path: Path, write_experiment: Any, shell: Any) -> None:
     path = write_experiment(tmp_path)
     fine = shell(
-        "plan", path, "--store", tmp_path / "store", "--json", "--set", "base.fusion.dropout=0.2", "--set", "seeds=[3, 4]"
+        "plan", path, "--store", tmp_path / "store", "--json", "--set", "base.decoder.dropout=0.2", "--set", "seeds=[3, 4]"
     )
     assert fine.code == 0, fine.err
     assert fine.json["seeds"] == [3, 4]
-    for override, wanted in (("seeds", "path=value"), ("base.decodr.layers=1", "did you mean 'decoder'"), ("name.x.y=1", "name")):
+    for override, wanted in (
+        ("seeds", "path=value"),
+        ("base.decodr.layers=1", "did you mean 'decoder'"),
+        ("name.x.y=1", "name"),
+        ("base.fusion.heads=2", "set axes.fusion instead"),
+    ):
         ran = shell("plan", path, "--store", tmp_path / "store", "--set", override)
         assert ran.code == 2
         assert wanted in ran.err, ran.err

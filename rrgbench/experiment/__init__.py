@@ -97,6 +97,8 @@ class Experiment:
         config: ExperimentConfig = parse(ExperimentConfig, raw, where)
         if len(set(config.seeds)) != len(config.seeds):
             raise ConfigError(f"{where}: seeds", got=config.seeds, expected="each seed once")
+        for override in overrides:
+            _reaches_a_cell(config, override)
         return cls(config, where)
 
     def resolve(self, catalogue: Catalogue) -> Resolved:
@@ -180,6 +182,19 @@ class _Attempt:
         except RRGBenchError as error:
             self.errors.append(placed(error, f"{self.where}: "))
             return None
+
+
+def _reaches_a_cell(config: ExperimentConfig, override: str) -> None:
+    """An override of something in base that an axis replaces in every cell would change nothing, and say nothing.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    place = override.partition("=")[0].strip().removeprefix("base.")
+    for axis in config.axes:
+        if config.design in ("grid", "zip") and override.startswith("base.") and f"{place}.".startswith(f"{axis}."):
+            hint = f"set axes.{axis} instead"
+            raise ConfigError(f"--set {override}: no cell would see it, since the axis {axis} replaces base.{axis}", hint=hint)
 
 
 def _distinct(items: Iterable[T], key: Callable[[T], str]) -> dict[str, T]:
