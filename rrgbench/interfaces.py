@@ -148,8 +148,9 @@ class Adapter(Protocol):
 
 
 class Loss(Protocol):
-    """Output and targets to a scalar. ``needs`` says what it reads: ``logits``, ``image_embedding``, ``report_embedding``,
-    ``memory``, ``labels``, or ``features.<source>``: a cell without that source drops the loss, and the plan shows it."""
+    """Output and targets to a scalar. ``needs`` says what it reads: ``logits``, ``memory``, ``image_embedding``,
+    ``report_embedding``, ``finding_logits``, ``labels``, or ``features.<source>``. What a stage's losses need decides which
+    parts of the model it holds; a cell without a source that a loss needs drops the loss, and the plan shows it."""
 
     needs: ClassVar[frozenset[str]]
 
@@ -177,7 +178,7 @@ class Metric(Protocol):
 
     ``values`` names everything that ``aggregate`` gives and says which way is better; the first is the headline.
     ``resampled`` is False where a resample has no meaning (unique outputs): such values carry no interval.
-    ``needs``: of ``texts, annotations, embeddings, train_reports``. ``signature`` names implementation and settings.
+    ``needs``: of ``texts, annotations, labels, embeddings, train_reports``. ``signature`` names implementation and settings.
     """
 
     values: ClassVar[Mapping[str, Better]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from rrgbench.catalogue import Component
 from rrgbench.cell import Cell, Part, Stage, identity_of, request_of
@@ -74,7 +74,7 @@ class RowPlan:
     """One row to be: its intervals steps by metric, and what stands behind it."""
 
     id: str
-    kind: str
+    kind: Literal["cell", "floor", "external"]
     title: str
     labels: Mapping[str, str]
     dataset: Component
@@ -84,6 +84,7 @@ class RowPlan:
     intervals: Mapping[str, str]
     runs: Mapping[int, str]
     not_applicable: Mapping[str, str]
+    metrics: Mapping[str, Component]
     names: Mapping[str, Mapping[str, str]]
     """Metric -> its values -> their names in the row."""
     floors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -252,6 +253,7 @@ class _Compiler:
             intervals=intervals,
             runs=runs,
             not_applicable=missing,
+            metrics={key: part.value for key, part in self.metrics.items()},
             names=self.names,
         )
 

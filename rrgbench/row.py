@@ -14,7 +14,7 @@ from rrgbench.plan import Plan, RowPlan
 from rrgbench.store import Store, read_json, write_atomically
 from rrgbench.types import Better
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Value(BaseModel):
@@ -33,13 +33,17 @@ class Value(BaseModel):
 
 
 class Row(BaseModel):
-    """One line of a leaderboard: a cell or a floor on the test split of a data set, over its seeds."""
+    """One line of a leaderboard: a cell, a floor or an outside system's reports on the test split, over its seeds.
+
+    ``protocol_options`` and ``metrics`` (key -> identity of the component) say how to score again. By seed, in order:
+    ``predictions``, the SHA-256 of each predictions file, and ``scores``, metric -> steps with each report's statistics.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     format: int
     id: str
-    kind: Literal["cell", "floor"]
+    kind: Literal["cell", "floor", "external"]
     title: str
     labels: dict[str, str]
     experiment: str
@@ -48,6 +52,8 @@ class Row(BaseModel):
     dataset_options: dict[str, Any]
     license: str
     protocol: str
+    protocol_options: dict[str, Any]
+    metrics: dict[str, dict[str, Any]]
     n: int
     subjects: int
     seeds: list[int]
@@ -60,6 +66,8 @@ class Row(BaseModel):
     train_seconds: float | None
     config: dict[str, Any]
     steps: dict[str, str]
+    predictions: list[str]
+    scores: dict[str, list[str]]
     provenance: dict[str, Any]
     written: str
 
@@ -70,11 +78,6 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
     Raises:
         StoreError: an artifact cannot be read.
     """
-    values: dict[str, Value] = {}
-    for key, step_id in row.intervals.items():
-        told = read_json(store.artifact(step_id) / "intervals.json")
-        for name in told["order"]:
-            values[row.names[key][name]] = Value(metric=key, signature=told["signature"], **told["values"][name])
     trained = [store.done(step_id) for step_id in _steps(plan, row, "train") if store.is_done(step_id)]
     generated = [store.done(step_id) for step_id in row.runs.values() if store.is_done(step_id)]
     parameters = [done.provenance.get("parameters", {}).get("model", {}) for done in trained]
@@ -82,7 +85,7 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
     return Row(
         format=FORMAT,
         id=row.id,
-        kind="cell" if row.kind == "cell" else "floor",
+        kind=row.kind,
         title=row.title,
         labels=dict(row.labels),
         experiment=plan.experiment.name,
@@ -91,11 +94,13 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         dataset_options=row.dataset.identity()["options"],
         license=row.record.license,
         protocol=plan.experiment.protocol.name,
+        protocol_options=plan.experiment.protocol.identity()["options"],
+        metrics={key: metric.identity() for key, metric in row.metrics.items()},
         n=test.studies,
         subjects=test.subjects,
         seeds=list(row.seeds),
         baseline=row.kind == "cell" and row.title == plan.experiment.baseline,
-        values=values,
+        values=_values(row, store),
         not_applicable=dict(row.not_applicable),
         floors=_floor_values(row, store),
         parameters=max((int(count.get("total", 0)) for count in parameters), default=None),
@@ -103,12 +108,23 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         train_seconds=sum(float(done.provenance.get("cost", {}).get("seconds", 0.0)) for done in trained) if trained else None,
         config=dict(row.config),
         steps={f"seed {seed}": step_id for seed, step_id in row.runs.items()},
+        predictions=[done.files["predictions.jsonl"] for done in generated],
+        scores={key: list(plan.steps[step_id].upstream["scores"]) for key, step_id in row.intervals.items()},
         provenance={
             "libraries": generated[0].provenance.get("libraries", {}) if generated else {},
             "numerics": [domain for done in generated if (domain := done.domain) is not None][:1],
         },
         written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _values(row: RowPlan, store: Store) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    for key, step_id in row.intervals.items():
+        told = read_json(store.artifact(step_id) / "intervals.json")
+        for name in told["order"]:
+            values[row.names[key][name]] = Value(metric=key, signature=told["signature"], **told["values"][name])
+    return values
 
 
 def _floor_values(row: RowPlan, store: Store) -> dict[str, dict[str, float]]:

@@ -34,6 +34,7 @@ def score(
     *,
     protocol_name: str,
     metric_version: str,
+    annotators: Sequence[str] = (),
 ) -> Score:
     """Score predictions by study id against the references of exactly these studies.
 
@@ -68,6 +69,7 @@ def score(
     signature = {
         "metric": metric.signature(),
         "metric_version": metric_version,
+        **({"metric_annotator": ", ".join(annotators)} if annotators else {}),
         "protocol": protocol_name,
         "references_changed": protocol.changes_references,
         "references": digest([[target.study_id, target.report] for target in targets])[:16],

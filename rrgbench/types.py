@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
+    import numpy
     from torch import Tensor
 
 Split = Literal["train", "validate", "test"]
@@ -117,13 +118,19 @@ class Features:
 
 @dataclass(frozen=True)
 class Output:
-    """What a forward pass gives the losses. logits: (B, T, vocabulary); embeddings: (B, E)."""
+    """What a forward pass gives the losses; None where no loss of the stage reads it.
 
-    logits: Tensor
-    memory: Features
+    logits: (B, T, vocabulary); image_embedding, report_embedding: (B, E) of length 1; logit_scale: (), what their cosines
+    are multiplied with; finding_logits: (B, K), from the films alone, in the order of ``TargetBatch.labels``.
+    """
+
     features: Mapping[str, Features]
+    memory: Features | None = None
+    logits: Tensor | None = None
     image_embedding: Tensor | None = None
     report_embedding: Tensor | None = None
+    logit_scale: Tensor | None = None
+    finding_logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -164,8 +171,15 @@ class ReportGraph:
 
 @dataclass(frozen=True)
 class Texts:
-    """What a metric reads: predictions and references after the protocol, in the order of ``study_ids``."""
+    """What a metric reads: predictions and references after the protocol, in the order of ``study_ids``.
+
+    labels: the data set's own labels of the references, for metrics that need ``labels``. image_embeddings,
+    report_embeddings: (n, E) float32 of length 1, for metrics that need ``embeddings``; None for all others.
+    """
 
     study_ids: tuple[str, ...]
     predictions: tuple[str, ...]
     references: tuple[str, ...]
+    labels: tuple[Mapping[str, int] | None, ...] | None = None
+    image_embeddings: numpy.ndarray[Any, numpy.dtype[numpy.float32]] | None = None
+    report_embeddings: numpy.ndarray[Any, numpy.dtype[numpy.float32]] | None = None

@@ -10,7 +10,7 @@ import pytest
 
 import rrgbench
 from rrgbench.leaderboard import boards, load_rows
-from rrgbench.row import Row, write_row
+from rrgbench.row import FORMAT, Row, write_row
 from rrgbench.store import Store
 
 SIGNATURE = {
@@ -34,7 +34,7 @@ def _value(
 
 def _row(row_id: str, values: dict[str, dict[str, Any]], **changes: Any) -> Row:
     told = {
-        "format": 1,
+        "format": FORMAT,
         "id": row_id,
         "kind": "cell",
         "title": f"row {row_id}",
@@ -45,6 +45,8 @@ def _row(row_id: str, values: dict[str, dict[str, Any]], **changes: Any) -> Row:
         "dataset_options": {},
         "license": "open",
         "protocol": "raw",
+        "protocol_options": {},
+        "metrics": {},
         "n": 5,
         "subjects": 5,
         "seeds": [0],
@@ -57,6 +59,8 @@ def _row(row_id: str, values: dict[str, dict[str, Any]], **changes: Any) -> Row:
         "train_seconds": None,
         "config": {},
         "steps": {"seed 0": f"step {row_id}"},
+        "predictions": [f"predictions {row_id}"],
+        "scores": {},
         "provenance": {},
         "written": "now",
     }

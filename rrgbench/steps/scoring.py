@@ -25,6 +25,7 @@ def score(context: Context) -> Result:
         context.targets(payload["targets"]),
         protocol_name=_words(protocol),
         metric_version=payload["metric"]["$component"]["version"],
+        annotators=_annotators(payload["metric"]["$component"]),
     )
     np.save(context.draft / "statistics.npy", scored.statistics, allow_pickle=False)
     write_json(context.draft / "score.json", {"values": dict(scored.values), "signature": dict(scored.signature)})
@@ -36,6 +37,12 @@ def _words(component: dict[str, Any]) -> str:
     files = component.get("files", {})  # a file counts by its content, not by its place
     options = ",".join(f"{key}={files.get(str(value), value)}" for key, value in sorted(component["options"].items()))
     return f"{component['name']}({options})@{component['version'][:8]}"
+
+
+def _annotators(component: dict[str, Any]) -> list[str]:
+    """The annotators inside a component: a score stands only beside those of the same one."""
+    nested = [value["$component"] for value in component["options"].values() if isinstance(value, dict) and "$component" in value]
+    return [_words(item) for item in nested if item["kind"] == "annotators"]
 
 
 def select(context: Context) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, get_args
 
@@ -12,7 +13,7 @@ from rrgbench.testing.building import assert_fields, built, component_name, sayi
 from rrgbench.testing.toys import REPORTS, ToyTokenizer, normal_words, toy_values
 from rrgbench.types import Better, Texts
 
-NEEDS = frozenset({"texts", "annotations", "embeddings", "train_reports"})
+NEEDS = frozenset({"texts", "annotations", "labels", "embeddings", "train_reports"})
 
 HARD_TEXTS = ("", "   ", "\r\n\u2028\x0b", "Größe: 2,5 cm (rechts)", "\udcff", "a" * 500)
 """Texts that occur in files and break things."""
@@ -88,7 +89,17 @@ class MetricContract:
         return built(type(self).component, toy_values(train_reports=REPORTS), self.options)
 
     def _texts(self, predictions: tuple[str, ...]) -> Texts:
-        return Texts(tuple(f"s{number}" for number in range(len(REPORTS))), predictions, REPORTS)
+        """Everything that a metric may read: each study has labels, and embeddings of length 1 of its films and its report."""
+        count = len(REPORTS)
+        films, reports = np.random.default_rng(5).standard_normal((2, count, 4)).astype(np.float32)
+        return Texts(
+            study_ids=tuple(f"s{number}" for number in range(count)),
+            predictions=predictions,
+            references=REPORTS,
+            labels=tuple({"effusion": number % 2, "nodule": int(number > 3)} for number in range(count)),
+            image_embeddings=films / np.linalg.norm(films, axis=1, keepdims=True),
+            report_embeddings=reports / np.linalg.norm(reports, axis=1, keepdims=True),
+        )
 
     def _scored(self, metric: Any, texts: Texts) -> Any:
         with saying(f"{self._name}.score"):
@@ -148,7 +159,13 @@ class MetricContract:
         """The same values in any order; where resampling has a meaning, the same row for a report."""
         metric, order = self._made(), [3, 0, 5, 1, 4, 2]
         texts = self._texts(REPORTS[1:] + REPORTS[:1])
-        mixed = Texts(*(tuple(part[place] for place in order) for part in (texts.study_ids, texts.predictions, texts.references)))
+        parts = {field.name: getattr(texts, field.name) for field in dataclasses.fields(texts)}
+        mixed = Texts(
+            **{
+                name: part[order] if isinstance(part, np.ndarray) else tuple(part[i] for i in order)
+                for name, part in parts.items()
+            }
+        )
         first, second = self._scored(metric, texts), self._scored(metric, mixed)
         before, after = self._closed(metric, first), self._closed(metric, second)
         for name, value in before.items():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rrgbench.interfaces import SOURCES
@@ -22,7 +23,7 @@ from rrgbench.testing.building import (
 from rrgbench.testing.toys import REPORTS, ToyTokenizer, generator, toy_features
 from rrgbench.types import Features, Output, TargetBatch
 
-READABLE = frozenset({"logits", "image_embedding", "report_embedding", "memory", "labels"})
+READABLE = frozenset({"logits", "image_embedding", "report_embedding", "finding_logits", "memory", "labels"})
 
 
 class LossContract:
@@ -48,22 +49,25 @@ class LossContract:
             logits=torch.randn(3, ids.shape[1], tokenizer.vocab_size, generator=random),
             memory=features.pop("memory"),
             features=features,
-            image_embedding=torch.randn(3, 8, generator=random),
-            report_embedding=torch.randn(3, 8, generator=random),
+            image_embedding=F.normalize(torch.randn(3, 8, generator=random), dim=1),
+            report_embedding=F.normalize(torch.randn(3, 8, generator=random), dim=1),
+            logit_scale=torch.tensor(10.0),
+            finding_logits=torch.randn(3, 3, generator=random),
         )
         return output, TargetBatch(("a", "b", "c"), ids, mask, ids, mask, labels)
 
     def _declared(self, output: Output, targets: TargetBatch) -> tuple[Output, TargetBatch]:
-        """What the loss says it needs; the rest is gone, or NaN where it cannot be."""
+        """What the loss says it needs; the rest is gone."""
         needs = type(self).component.needs
-        nothing = Features(torch.full_like(output.memory.hidden_states, torch.nan), output.memory.mask)
-        report = "report_embedding" in needs
+        embedded = bool(needs & {"image_embedding", "report_embedding"})
         output = Output(
-            logits=output.logits if "logits" in needs else torch.full_like(output.logits, torch.nan),
-            memory=output.memory if "memory" in needs else nothing,
             features={name: one for name, one in output.features.items() if f"features.{name}" in needs},
+            memory=output.memory if "memory" in needs else None,
+            logits=output.logits if "logits" in needs else None,
             image_embedding=output.image_embedding if "image_embedding" in needs else None,
-            report_embedding=output.report_embedding if report else None,
+            report_embedding=output.report_embedding if "report_embedding" in needs else None,
+            logit_scale=output.logit_scale if embedded else None,
+            finding_logits=output.finding_logits if "finding_logits" in needs else None,
         )
         return output, dataclasses.replace(targets, labels=targets.labels if "labels" in needs else None)
 
@@ -97,7 +101,8 @@ class LossContract:
         loss, (output, targets) = self._made(), self._declared(*self._batch())
         read = {
             "logits": output.logits,
-            "memory": output.memory.hidden_states,
+            "memory": None if output.memory is None else output.memory.hidden_states,
+            "finding_logits": output.finding_logits,
             "image_embedding": output.image_embedding,
             "report_embedding": output.report_embedding,
             **{f"features.{name}": one.hidden_states for name, one in output.features.items()},
@@ -114,6 +119,7 @@ class LossContract:
     def test_padding_of_reports_does_not_matter(self) -> None:
         """Neither the ids and the logits in it nor its length."""
         loss, (output, targets) = self._made(), self._batch()
+        assert output.logits is not None
         before = self._loss(loss, *self._declared(output, targets))
         mask, tokenizer = targets.attention_mask, ToyTokenizer()
         logits = torch.where(mask.unsqueeze(-1), output.logits, 9 * torch.randn(output.logits.shape, generator=generator(8)))
@@ -137,7 +143,7 @@ class LossContract:
 
         def mixed(value: Any) -> Any:
             if isinstance(value, Tensor):
-                return value[index]
+                return value[index] if value.dim() else value
             if isinstance(value, Features):
                 return Features(value.hidden_states[index], value.mask[index])
             if isinstance(value, Mapping):

@@ -25,7 +25,7 @@ def batch() -> tuple[Output, TargetBatch]:
     memory = Features(torch.zeros(2, 1, 4), torch.ones(2, 1, dtype=torch.bool))
     ids = torch.tensor([[1, 5, 6, 2, 0], [1, 7, 2, 0, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]).bool()
-    return Output(torch.randn(2, 5, 9), memory, {}), TargetBatch(("a", "b"), ids, mask)
+    return Output({}, memory, torch.randn(2, 5, 9)), TargetBatch(("a", "b"), ids, mask)
 
 
 def test_the_hook_offers_it() -> None:

@@ -36,7 +36,7 @@ def wrong_loss(call: Callable[[Output, TargetBatch], Any], needs: frozenset[str]
     [
         (wrong_loss(lambda o, t: o.logits.sum(), frozenset({"logit"})), "says what it needs", "not a frozenset of"),
         (wrong_loss(lambda o, t: o.logits.mean((1, 2))), "finite scalar", "not a scalar"),
-        (wrong_loss(lambda o, t: o.memory.hidden_states.mean()), "finite scalar", "does not name"),
+        (wrong_loss(lambda o, t: o.memory.hidden_states.mean()), "finite scalar", "raised AttributeError"),
         (wrong_loss(lambda o, t: o.image_embedding.mean()), "finite scalar", "raised AttributeError"),
         (wrong_loss(lambda o, t: o.logits.mean() + torch.rand(())), "finite scalar", "not deterministic"),
         (wrong_loss(lambda o, t: o.logits.detach().mean()), "a gradient reaches", "without a gradient"),
