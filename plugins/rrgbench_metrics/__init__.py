@@ -6,9 +6,16 @@ import rrgbench
 from rrgbench_metrics.bleu import Bleu
 from rrgbench_metrics.cider import Cider
 from rrgbench_metrics.diversity import Diversity
+from rrgbench_metrics.retrieval import Retrieval
 from rrgbench_metrics.rouge import Rouge
 
 
 @rrgbench.hookimpl
 def rrgbench_metrics() -> dict[str, object]:
-    return {"bleu": Bleu, "rouge": Rouge, "cider": Cider, "diversity": Diversity}
+    return {
+        "bleu": Bleu,
+        "rouge": Rouge,
+        "cider": Cider,
+        "diversity": Diversity,
+        "retrieval": Retrieval,
+    }
