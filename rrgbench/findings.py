@@ -33,7 +33,7 @@ def _rule(finding: str, words: str, where: str = "", nowhere: str = "") -> _Rule
     return _Rule(finding, frozenset(words.split()), frozenset(where.split()), frozenset(nowhere.split()))
 
 
-_HEART = "heart cardiac cardiomediastinal cardiopericardial cardiothoracic silhouette silhouettes ventricle ventricles ventricular atrium atrial"
+_HEART = "heart cardiac cardiomediastinal cardiopericardial cardiothoracic silhouette silhouettes"
 _SPINE = "spine spinal vertebral vertebra vertebrae thoracic lumbar cervical thoracolumbar disc disk endplate endplates body bodies"
 _PLEURA = "pleural pleura fissure fissures fissural costophrenic pleural-parenchymal"
 _BONES = f"{_SPINE} rib ribs clavicle clavicles clavicular humerus humeral sternum sternal scapula bone bones bony osseous skeletal"
@@ -44,7 +44,7 @@ _RULES: tuple[_Rule, ...] = (
     _rule("cardiomegaly", "cardiomegaly cardiomyopathy"),
     _rule(
         "cardiomegaly",
-        "enlarged enlargement large big borderline increased dilated enlarging megaly globular",
+        "enlarged enlargement large big borderline increased increase dilated enlarging megaly globular",
         _HEART,
         "artery arteries vascular vasculature vascularity aorta aortic hilum hilar node nodes lymph hernia markings small "
         "mediastinal mediastinum",
@@ -63,10 +63,11 @@ _RULES: tuple[_Rule, ...] = (
     _rule("emphysema", "emphysema emphysematous", "", "subcutaneous"),
     _rule("emphysema", "bullous bulla bullae"),
     _rule("fibrosis", "fibrosis fibrotic"),
-    _rule("hernia", "hernia hernias"),
+    _rule("hernia", "hernia hernias", "", "hiatal hiatus"),
+    _rule("hiatal_hernia", "hernia hernias", "hiatal hiatus"),
     _rule("infiltrate", "infiltrate infiltrates infiltration infiltrations"),
     _rule("mass", "mass masses", "", "effect"),
-    _rule("nodule", "nodule nodules nodularity nodularities nodular fibronodular"),
+    _rule("nodule", "nodule nodules nodularity nodularities"),
     _rule(
         "opacity",
         "opacity opacities opacification opacifications density densities haziness haze hazy opacified",
@@ -74,16 +75,25 @@ _RULES: tuple[_Rule, ...] = (
         f"{_BONES}",
     ),
     _rule("opacity", "disease", "airspace air-space air alveolar"),
-    _rule("pleural_thickening", "thickening thickened plaque plaques"),
+    _rule("pleural_thickening", "thickening thickened plaque plaques capping"),
     _rule("pneumonia", "pneumonia pneumonias pneumonitis bronchopneumonia"),
     _rule("pneumothorax", "pneumothorax pneumothoraces hydropneumothorax"),
     _rule("scarring", "scar scars scarring"),
     _rule("granuloma", "granuloma granulomas granulomata granulomatous"),
     _rule("calcification", "calcification calcifications calcified calcific calcinosis calcium atherosclerotic atherosclerosis"),
     _rule("hyperinflation", "hyperinflation hyperinflated hyperexpansion hyperexpanded hyperaerated overinflated overexpanded copd"),
+    _rule("hypoinflation", "hypoinflation hypoinflated hypoventilation hypoventilated underinflated underexpanded low-volume"),
+    _rule("hypoinflation", "low reduced decreased diminished small", "volume volumes"),
     _rule("fracture", "fracture fractures fractured"),
     _rule("fracture", "compression compressed wedging", _BONES),
-    _rule("degenerative", "degenerative osteophyte osteophytes osteophytosis spondylosis spurring spurs arthritis osteoarthritis arthritic"),
+    _rule("degenerative", "change changes", "endplate endplates"),
+    _rule("degenerative", "degenerative degeneration osteophyte osteophytes osteophytosis spondylosis spurring spurs arthritis osteoarthritis arthritic"),
+    _rule(
+        "postoperative",
+        """sternotomy clip clips suture sutures staple staples postsurgical post-surgical postoperative post-operative cabg surgical hardware fixation screw
+        screws rod rods plate plates fusion prosthesis prostheses arthroplasty valve valves prosthetic stent stents lobectomy pneumonectomy mastectomy
+        resection thoracotomy""",
+    ),
     _rule(
         "device",
         """picc catheter catheters line lines tube tubes pacemaker pacemakers pacer icd aicd defibrillator generator lead leads port ports mediport
@@ -98,7 +108,7 @@ FINDINGS: tuple[str, ...] = (*sorted({rule.finding for rule in _RULES}), NORMAL)
 """Every finding that may be stated, in the order in which statistics stand."""
 
 _NEUTRAL = frozenset(
-    """normal unremarkable clear sharp intact within of limits limit upper top high well-expanded well-inflated well-aerated well expanded inflated aerated preserved maintained
+    """normal normally fully unremarkable clear sharp intact within of limits limit upper top high well-expanded well-inflated well-aerated well expanded inflated aerated preserved maintained
     symmetric midline stable unchanged change changes finding findings active acute definite apparent visible free gross improved improvement improving prior
     new interval residual size small large focal mild moderate minimal obvious overt suspicious superimposed underlying adjacent partially appreciable complete
     significant discrete single multiple several few numerous chronic old remote rotated overlying process processes nonspecific
@@ -106,6 +116,7 @@ _NEUTRAL = frozenset(
 )
 """Observations that by themselves are no abnormality."""
 
+_SOUND = frozenset("normal unremarkable clear intact".split())
 _WELL_SAID: tuple[_Rule, ...] = (
     _rule("cardiomegaly", "normal unremarkable limits", _HEART),
     _rule("effusion", "clear sharp", _PLEURA),
@@ -130,7 +141,7 @@ def findings_of(graph: ReportGraph) -> dict[str, State]:
             for rule in _WELL_SAID:
                 if _applies(rule, words, places):
                     found.setdefault(rule.finding, "absent")
-        if state != "absent" and (names or words - _NEUTRAL):
+        if (names or words - _NEUTRAL) if state != "absent" else _SOUND & words:
             normal = "absent"
         normal = normal or "present"
     if normal is not None:

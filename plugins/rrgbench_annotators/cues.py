@@ -13,7 +13,7 @@ _CUES: Mapping[Cue, str] = {
     "deny": """no | without | negative for | free of | clear of | absence of | absent | no evidence of | no signs of | no sign of | nor | neither | none |
         resolution of | interval resolution of | removal of | interval removal of | lack of | w / o | rather than | has resolved from | free from |
         clearing of | interval clearing of | no longer any | no longer has | no longer have | fails to show | not show | not demonstrate | not have | no longer evidence of |
-        no residual | not see | do not see | does not show | does not demonstrate | negative chest for""",
+        no residual | negative | not see | do not see | does not show | does not demonstrate | negative chest for""",
     "deny one": "not | no longer | isn't | aren't | non | not significantly | not definitely | never",
     "denied": """not seen | not identified | not present | not visualized | not visualised | not appreciated | not demonstrated | not evident | not noted |
         not apparent | not found | not detected | not observed | not visible | not clearly seen | not definitely seen | not well seen | not well visualized |
@@ -21,9 +21,10 @@ _CUES: Mapping[Cue, str] = {
         no longer visible | no longer demonstrated | no longer appreciated | no longer apparent | has resolved | have resolved | had resolved | is resolved |
         are resolved | resolved | now resolved | has been resolved | has cleared | have cleared | has now resolved | has completely resolved | have completely resolved | completely resolved |
         has been removed | have been removed | was removed | were removed | been removed | is ruled out | unlikely | less likely |
-        resolved in the interval | has disappeared | not currently seen | have since resolved | has since resolved | not recognized | not definitely identified""",
+        resolved in the interval | has disappeared | not currently seen | have since resolved | has since resolved | not recognized | not definitely identified |
+        may not be demonstrated | may not be seen | may not be visualized | may not be apparent | may not be evident""",
     "doubt": """possible | possibly | probable | probably | likely | presumably | presumed | perhaps | maybe | suspected | suspicious for | suspicion for | suspicion of |
-        questionable | question of | query | may be | might be | could be | cannot exclude | can not exclude | can't exclude | not exclude | cannot rule out |
+        questionable | question of | query | may also be | may be | might be | could be | cannot exclude | can not exclude | can't exclude | not exclude | cannot rule out |
         difficult to exclude | concern for | concerning for | worrisome for | consider | considerations include | differential includes |
         differential diagnosis includes | differential considerations include | potential | potentially | vs | equivocal | concerns for | question | raise the possibility of |
         possibility of | suspect | may have | might have | could have | appearance of""",
@@ -31,7 +32,7 @@ _CUES: Mapping[Cue, str] = {
         is possible | are possible | is likely | are likely | is suspected | are suspected | is questioned | should be considered | could be considered |
         not ruled out | cannot be ruled out | is not excluded | are not excluded | not entirely excluded | is probable | not completely excluded |
         is difficult to exclude | would be difficult to exclude | may be present | could be present | not definitely excluded | are considerations | is a consideration""",
-    "suggest": """to suggest | may represent | may reflect | could represent | could reflect | might represent | might reflect | may be due to | may be secondary to | may be related to |
+    "suggest": """to suggest | may also represent | may also reflect | may represent | may reflect | could represent | could reflect | might represent | might reflect | may be due to | may be secondary to | may be related to |
         could be due to | could be related to | likely represents | likely represent | likely representing | likely reflects | likely reflect |
         likely reflecting | likely due to | likely related to | likely secondary to | probably represents | probably represent | probably represents | probably due to |
         suggestive of | suggesting | suggest | suggests | may suggest | may indicate | may relate to | which may represent | likely to represent | representing possible |
@@ -39,7 +40,7 @@ _CUES: Mapping[Cue, str] = {
         favored to represent | favor | favors | favoring | favored""",
     "versus": "versus | vs . | and / or",
     "dismiss": """if | rule out | r / o | to exclude | evaluate for | evaluation for | evaluation of | assess for | history of | exclude | excludes | looking for | concern of |
-        clinical concern for | clinical concern of | to evaluate | further evaluate | whether | limits evaluation | limited evaluation | limits assessment | in case of | correlate for |
+        clinical concern for | clinical concern of | to evaluate | further evaluate | whether | limits evaluation | limited evaluation | limits assessment | in case of | correlate for | correlate clinically for | clinical correlation for | correlation for | could obscure | may obscure | might obscure | can obscure |
         clinical suspicion for | clinical suspicion of | clinically suspected | concern persists | concern exists | indication | technique | comparison | clinical history | reason for exam | recommend | for evaluation | for further evaluation |
         correlate with""",
     "nothing": """no change | no interval change | no significant change | no significant interval change | no appreciable change | no substantial change | without change |

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rrgbench_annotators.cues import BREAKS, CONJUNCTIONS, CUES, PREPOSITIONS, SUGGESTING, VERBS
 from rrgbench_annotators.tokens import Span
+from rrgbench_annotators.vocabulary import COMPOUNDS
 
 _NEAR = 4
 """How many groups back the subject of a predicate is looked for."""
@@ -26,14 +27,14 @@ class Group:
 def relations(tokens: list[str], spans: list[Span]) -> Relations:
     """For each span of a sentence its relations: name and the place of the other span."""
     linked: Relations = [[] for _ in spans]
-    groups = _groups(tokens, spans)
+    groups, words = _groups(tokens, spans), [tokens[span.start] for span in spans]
     for number, group in enumerate(groups):
-        _modify(spans, group, linked)
+        _modify(words, spans, group, linked)
         for place in range(group.first, group.last + 1):
             kind = spans[place].kind
             if kind == "observation":
                 _locate(spans, groups, number, place, linked)
-            elif kind == "quality" and not linked[place]:
+            elif kind in ("quality", "degree") and not linked[place]:
                 _predicate(spans, groups, number, place, linked)
     _share(spans, groups, linked)
     _suggest(tokens, spans, linked)
@@ -68,12 +69,14 @@ def _gap(tokens: list[str], begin: int, end: int) -> str:
     return "other"
 
 
-def _modify(spans: list[Span], group: Group, linked: Relations) -> None:
+def _modify(words: list[str], spans: list[Span], group: Group, linked: Relations) -> None:
     """Degrees modify the next quality, qualities the next observation, places and parts the next part of the body."""
     quality = observation = anatomy = None
     for place in range(group.last, group.first - 1, -1):
         kind = spans[place].kind
         if kind == "observation":
+            if place < group.last and spans[place + 1].kind == "observation" and words[place] in COMPOUNDS:
+                linked[place].append(("modify", place + 1))
             quality, observation, anatomy = None, place, None
         elif kind == "anatomy":
             if anatomy is not None:
@@ -84,10 +87,14 @@ def _modify(spans: list[Span], group: Group, linked: Relations) -> None:
         elif kind == "place":
             if anatomy is not None:
                 linked[place].append(("modify", anatomy))
+            else:
+                anatomy = place
         elif kind == "degree":
             target = quality if quality is not None else observation
             if target is not None:
                 linked[place].append(("modify", target))
+            elif anatomy is not None:
+                linked[place].append(("located_at", anatomy))
         else:
             if observation is not None:
                 linked[place].append(("modify", observation))

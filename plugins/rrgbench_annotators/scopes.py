@@ -70,7 +70,7 @@ def _forward(sentence: list[str], found: list[Found]) -> list[Status]:
     alternatives = _next_alternative(sentence)
     told: list[Status] = ["DP"] * len(sentence)
     deny, doubt, dismiss = 0, 0, 0  # tokens that are still reached
-    everything, inside = len(sentence), 0
+    everything, inside, cue_of_nothing = len(sentence), 0, 0
     for place, token in enumerate(sentence):
         if place >= inside and _ends(sentence, place, alternatives[place]):
             deny = doubt = 0
@@ -88,10 +88,13 @@ def _forward(sentence: list[str], found: list[Found]) -> list[Status]:
                 dismiss = everything
             else:
                 deny = doubt = 0
+                cue_of_nothing = cue.end if cue.cue == "nothing" else 0
         if dismiss > 0:
             told[place] = ""
-        elif deny > 0:
+        elif cue_of_nothing > place:
             told[place] = "DA"
+        elif deny > 0 and not (token == "clear" and place < inside):
+            told[place] = "DA"  # in "clear of" the clearness is there
         elif doubt > 0:
             told[place] = "U"
         deny, doubt, dismiss = deny - 1, doubt - 1, dismiss - 1

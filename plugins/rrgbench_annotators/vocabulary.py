@@ -18,7 +18,7 @@ bone bones bony osseous osseus skeletal skeleton thorax chest wall hemithorax tr
 peribronchial bronchovascular vasculature vascularity vasculatures vessels vessel vascular venous interstitium interstitial markings marking volume volumes
 fissure fissures fissural lingula lingular structures structure stripe stomach bowel colon abdomen abdominal quadrant liver spleen
 svc ivc atrium atrial ventricle ventricles ventricular jugular subclavian brachiocephalic innominate vein veins artery arteries arterial coronary
-esophagus esophageal gastroesophageal neck breast breasts axilla axillary pericardial pericardium intrathoracic hip knee joint joints
+esophagus esophageal gastroesophageal neck hiatal hiatus breast breasts axilla axillary pericardial pericardium intrathoracic hip knee joint joints
 lymph node nodes azygos cavoatrial caval ge junction nipple nipples skin subcutaneous cortex cortical
 """.split()
 
@@ -47,7 +47,7 @@ spot spots patch lipoma gynecomastia loss picc catheter catheters line lines tub
 defibrillator generator lead leads wire wires clip clips suture sutures staple staples stent stents valve valves prosthesis prostheses port ports mediport
 portacath port-a-cath hardware device devices monitor monitors electrode electrodes tracheostomy screw screws rod rods plate plates shunt implant
 implants pump drain drains filter stimulator fixation arthroplasty cannula swan-ganz swan iabp nasogastric endotracheal dobbhoff fusion bullet
-fragment fragments shrapnel buckshot projectile pellets body-piercing reticulation dysplasia hyperlucency pseudoaneurysm
+fragment fragments shrapnel buckshot projectile pellets body-piercing reticulation dysplasia hyperlucency increase degeneration hypertrophy capping cap stranding pneumatocele pneumatoceles cysts pseudoaneurysm
 """.split()
 
 _QUALITY = """
@@ -82,6 +82,12 @@ WORDS: Mapping[str, Kind] = {
     **dict.fromkeys(_OBSERVATION, "observation"),
 }
 """Each word that is an entity by itself."""
+
+COMPOUNDS = frozenset(
+    """sternotomy compression bypass monitor pacemaker picc endotracheal nasogastric dobbhoff port stent icd aicd defibrillator pump valve generator tracheostomy
+    tube catheter line lead swan-ganz iabp""".split()
+)
+"""Observations that modify one that follows at once: "sternotomy wires", "compression fracture"."""
 
 _PHRASES: Mapping[Kind, tuple[str, ...]] = {
     "observation": (
