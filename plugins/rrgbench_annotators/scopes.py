@@ -1,0 +1,138 @@
+"""What is said of each token: present, absent, uncertain, or nothing. One pass from left to right, one back; linear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rrgbench_annotators.cues import (
+    ALTERNATIVES,
+    BREAKS,
+    CUES,
+    LONGEST_CUE,
+    NEW_STATEMENT,
+    PREPOSITIONS,
+    VERBS,
+    Cue,
+)
+
+Status = Literal["DP", "DA", "U", ""]
+"""RadGraph's definitely present, definitely absent, uncertain; empty where nothing is stated."""
+
+_ONE = 4
+"""How many tokens "not" reaches: "not significantly enlarged"."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cue at tokens ``start`` to ``end`` (exclusive)."""
+
+    start: int
+    end: int
+    cue: Cue
+
+
+def cues(tokens: list[str], begin: int, end: int) -> list[Found]:
+    """The cues of a sentence from left to right, the longest first."""
+    found, place = [], begin
+    while place < end:
+        longest = min(LONGEST_CUE.get(tokens[place], 0), end - place)
+        for size in range(longest, 0, -1):
+            cue = CUES.get(tuple(tokens[place : place + size]))
+            if cue is not None:
+                found.append(Found(place, place + size, cue))
+                place += size
+                break
+        else:
+            place += 1
+    return found
+
+
+def statuses(tokens: list[str], begin: int, end: int, found: list[Found]) -> list[Status]:
+    """The status of tokens ``begin`` to ``end`` of one sentence."""
+    sentence = tokens[begin:end]
+    told = _forward(sentence, [Found(cue.start - begin, cue.end - begin, cue.cue) for cue in found])
+    before = 0
+    for cue in found:
+        start = cue.start - begin
+        if cue.cue in ("denied", "doubted", "versus"):
+            status: Status = "DA" if cue.cue == "denied" else "U"
+            for place in range(_reach_back(sentence, before, start, short=cue.cue == "versus"), start):
+                if told[place] in ("DP", "U") and not (status == "U" and told[place] == "DA"):
+                    told[place] = status
+        before = cue.end - begin if cue.cue not in ("deny", "doubt") else before
+    return told
+
+
+def _forward(sentence: list[str], found: list[Found]) -> list[Status]:
+    """Statuses by the cues that reach forward."""
+    starts = {cue.start: cue for cue in found}
+    alternatives = _next_alternative(sentence)
+    told: list[Status] = ["DP"] * len(sentence)
+    deny, doubt, dismiss = 0, 0, 0  # tokens that are still reached
+    everything, inside, cue_of_nothing = len(sentence), 0, 0
+    for place, token in enumerate(sentence):
+        if place >= inside and _ends(sentence, place, alternatives[place]):
+            deny = doubt = 0
+            dismiss = 0 if token in BREAKS else dismiss
+        cue = starts.get(place)
+        if cue is not None:
+            inside = cue.end
+            if cue.cue == "deny":
+                deny, doubt = everything, 0
+            elif cue.cue == "deny one":
+                deny = _ONE + cue.end - cue.start
+            elif cue.cue in ("doubt", "suggest", "versus"):
+                doubt = everything
+            elif cue.cue == "dismiss":
+                dismiss = everything
+            else:
+                deny = doubt = 0
+                cue_of_nothing = cue.end if cue.cue == "nothing" else 0
+        if dismiss > 0:
+            told[place] = ""
+        elif cue_of_nothing > place:
+            told[place] = "DA"
+        elif deny > 0 and not (token == "clear" and place < inside):
+            told[place] = "DA"  # in "clear of" the clearness is there
+        elif doubt > 0:
+            told[place] = "U"
+        deny, doubt, dismiss = deny - 1, doubt - 1, dismiss - 1
+    return told
+
+
+def _next_alternative(sentence: list[str]) -> list[bool]:
+    """Whether an "or" comes after a place before any verb."""
+    ahead, coming = [False] * len(sentence), False
+    for place in range(len(sentence) - 1, -1, -1):
+        ahead[place] = coming
+        if sentence[place] in ALTERNATIVES:
+            coming = True
+        elif sentence[place] in VERBS:
+            coming = False
+    return ahead
+
+
+def _ends(sentence: list[str], place: int, alternative: bool) -> bool:
+    """Whether what was denied or doubted before ends at this token."""
+    token = sentence[place]
+    if token in BREAKS or token in VERBS:
+        return True
+    before = sentence[place - 1] if place else ""
+    return token in NEW_STATEMENT and before not in ALTERNATIVES and before in (",", "and", "/") and not alternative
+
+
+def _reach_back(sentence: list[str], limit: int, start: int, *, short: bool) -> int:
+    """The first token that a cue at ``start`` reaches back to."""
+    comma = None
+    for place in range(start - 1, limit - 1, -1):
+        token = sentence[place]
+        if token in BREAKS and token != "this":
+            return place + 1
+        if short and (token == "," or token in VERBS or token in PREPOSITIONS):
+            return place + 1
+        if token in VERBS and place < start - 1:
+            return comma if comma is not None else place + 1
+        if token in (",", "and"):
+            comma = place + 1
+    return limit
