@@ -6,9 +6,19 @@ import rrgbench
 from rrgbench_metrics.bleu import Bleu
 from rrgbench_metrics.cider import Cider
 from rrgbench_metrics.diversity import Diversity
+from rrgbench_metrics.findings import Findings, LabelFindings
+from rrgbench_metrics.radgraph import RadGraph
 from rrgbench_metrics.rouge import Rouge
 
 
 @rrgbench.hookimpl
 def rrgbench_metrics() -> dict[str, object]:
-    return {"bleu": Bleu, "rouge": Rouge, "cider": Cider, "diversity": Diversity}
+    return {
+        "bleu": Bleu,
+        "rouge": Rouge,
+        "cider": Cider,
+        "diversity": Diversity,
+        "radgraph": RadGraph,
+        "findings": Findings,
+        "label_findings": LabelFindings,
+    }
