@@ -85,7 +85,7 @@ _RULES: tuple[_Rule, ...] = (
     _rule("hypoinflation", "hypoinflation hypoinflated hypoventilation hypoventilated underinflated underexpanded low-volume"),
     _rule("hypoinflation", "low reduced decreased diminished small", "volume volumes"),
     _rule("fracture", "fracture fractures fractured"),
-    _rule("fracture", "compression compressed wedging", _BONES),
+    _rule("fracture", "compression compressed wedging", f"{_BONES} deformity deformities"),
     _rule("degenerative", "change changes", "endplate endplates"),
     _rule("degenerative", "degenerative degeneration osteophyte osteophytes osteophytosis spondylosis spurring spurs arthritis osteoarthritis arthritic"),
     _rule(

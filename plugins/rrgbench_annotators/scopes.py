@@ -23,6 +23,11 @@ _ONE = 4
 """How many tokens "not" reaches: "not significantly enlarged"."""
 
 
+_ASKED = frozenset({"there", "this", "that", "it", "these", "with"})
+"""Breaks that do not end what is only asked about: "if there is concern for pneumonia"."""
+_OPENINGS = frozenset({",", "and", "the", "a", "an", "now", "with", "of"})
+
+
 @dataclass(frozen=True)
 class Found:
     """A cue at tokens ``start`` to ``end`` (exclusive)."""
@@ -40,6 +45,9 @@ def cues(tokens: list[str], begin: int, end: int) -> list[Found]:
         for size in range(longest, 0, -1):
             cue = CUES.get(tuple(tokens[place : place + size]))
             if cue is not None:
+                # "resolved edema" denies what follows, "edema resolved" what comes before.
+                if tokens[place] == "resolved" and (place == begin or tokens[place - 1] in _OPENINGS):
+                    cue = "deny"
                 found.append(Found(place, place + size, cue))
                 place += size
                 break
@@ -74,7 +82,7 @@ def _forward(sentence: list[str], found: list[Found]) -> list[Status]:
     for place, token in enumerate(sentence):
         if place >= inside and _ends(sentence, place, alternatives[place]):
             deny = doubt = 0
-            dismiss = 0 if token in BREAKS else dismiss
+            dismiss = 0 if token in BREAKS and token not in _ASKED else dismiss
         cue = starts.get(place)
         if cue is not None:
             inside = cue.end

@@ -6,6 +6,8 @@ import rrgbench
 from rrgbench_metrics.bleu import Bleu
 from rrgbench_metrics.cider import Cider
 from rrgbench_metrics.diversity import Diversity
+from rrgbench_metrics.findings import Findings, LabelFindings
+from rrgbench_metrics.radgraph import RadGraph
 from rrgbench_metrics.retrieval import Retrieval
 from rrgbench_metrics.rouge import Rouge
 
@@ -18,4 +20,7 @@ def rrgbench_metrics() -> dict[str, object]:
         "cider": Cider,
         "diversity": Diversity,
         "retrieval": Retrieval,
+        "radgraph": RadGraph,
+        "findings": Findings,
+        "label_findings": LabelFindings,
     }
