@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rrgbench.errors import RRGBenchError
+from rrgbench.errors import DataError, RRGBenchError
 from rrgbench.findings import labels_of
 from rrgbench.interfaces import Annotator, Metric
 from rrgbench.scoring import Embeddings
@@ -56,11 +56,16 @@ def labels(context: Context) -> Result:
     studies = {target.study_id: labels_of(graph) for target, graph in zip(targets, graphs, strict=True)}
     counts = Counter(name for row in studies.values() for name, value in row.items() if value)
     names = sorted(name for name, count in counts.items() if count >= LEAST)
+    if not counts:
+        got = f"no finding in {len(targets)} reports"
+        raise DataError(
+            "labels by an annotator", got=got, expected="reports that state findings", hint="is it made for such reports?"
+        )
     write_json(context.draft / "labels.json", {"names": names, "studies": studies, "counts": dict(counts)})
     return Result()
 
 
-LEAST = 10
+LEAST = 5
 """Findings that fewer train reports state are not learnt."""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from rrgbench.errors import DataError
 from rrgbench.identity import derive_seed
 from rrgbench.steps.context import Context, Result
 from rrgbench.steps.modelling import build_model, labelled, same_domain, study_set
+from rrgbench.steps.scoring import LEAST
 from rrgbench.store import write_json
 from rrgbench.training import Recipe, load_parts, train_rung
 
@@ -15,6 +17,9 @@ def train(context: Context) -> Result:
     stage, (first, last), start = payload["stage"], payload["epochs"], context.upstream("start")
     domain = same_domain(context, ["start"])
     names, targets = labelled(context, context.train.targets)
+    if "labels" in context.request["upstream"] and not names:
+        got = f"none that is stated by {LEAST} train reports"
+        raise DataError("findings to learn", got=got, hint="a larger train split, or a stage without the loss on findings")
     model, tokenizer = build_model(context, stage["adapters"], len(names))
     if start and not payload["resume"]:
         load_parts(model, [folder / "model.safetensors" for folder in start])
