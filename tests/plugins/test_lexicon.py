@@ -277,6 +277,7 @@ def test_the_words_of_the_tables_are_part_of_the_identity(monkeypatch: pytest.Mo
     assert Lexicon().identity != before
 
 
+@pytest.mark.heavy
 def test_planted_findings_of_phantom_are_read_without_a_mistake(tmp_path: Path) -> None:
     targets = Phantom(tmp_path, studies=600, size=32).targets("test")
     reports, labels = tuple(target.report for target in targets), tuple(target.labels for target in targets)
