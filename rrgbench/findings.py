@@ -21,7 +21,7 @@ NORMAL = "normal"
 
 @dataclass(frozen=True)
 class _Rule:
-    """A finding is stated by one of ``words``, where one of ``where`` (if any) and none of ``nowhere`` is the place or modifies it."""
+    """A finding is stated by one of ``words`` if one of ``where`` (unless empty) and none of ``nowhere`` belongs to it."""
 
     finding: str
     words: frozenset[str]
@@ -29,14 +29,22 @@ class _Rule:
     nowhere: frozenset[str] = frozenset()
 
 
+def _words(table: str) -> frozenset[str]:
+    return frozenset(table.split())
+
+
 def _rule(finding: str, words: str, where: str = "", nowhere: str = "") -> _Rule:
-    return _Rule(finding, frozenset(words.split()), frozenset(where.split()), frozenset(nowhere.split()))
+    return _Rule(finding, _words(words), _words(where), _words(nowhere))
 
 
 _HEART = "heart cardiac cardiomediastinal cardiopericardial cardiothoracic silhouette silhouettes"
-_SPINE = "spine spinal vertebral vertebra vertebrae thoracic lumbar cervical thoracolumbar disc disk endplate endplates body bodies"
+_SPINE = (
+    "spine spinal vertebral vertebra vertebrae thoracic lumbar cervical thoracolumbar disc disk endplate endplates body bodies"
+)
 _PLEURA = "pleural pleura fissure fissures fissural costophrenic pleural-parenchymal"
-_BONES = f"{_SPINE} rib ribs clavicle clavicles clavicular humerus humeral sternum sternal scapula bone bones bony osseous skeletal"
+_BONES = (
+    f"{_SPINE} rib ribs clavicle clavicles clavicular humerus humeral sternum sternal scapula bone bones bony osseous skeletal"
+)
 _SURGERY = "sternotomy sternal median cerclage cabg"
 
 _RULES: tuple[_Rule, ...] = (
@@ -81,24 +89,37 @@ _RULES: tuple[_Rule, ...] = (
     _rule("scarring", "scar scars scarring"),
     _rule("granuloma", "granuloma granulomas granulomata granulomatous"),
     _rule("calcification", "calcification calcifications calcified calcific calcinosis calcium atherosclerotic atherosclerosis"),
-    _rule("hyperinflation", "hyperinflation hyperinflated hyperexpansion hyperexpanded hyperaerated overinflated overexpanded copd"),
+    _rule(
+        "hyperinflation", "hyperinflation hyperinflated hyperexpansion hyperexpanded hyperaerated overinflated overexpanded copd"
+    ),
     _rule("hypoinflation", "hypoinflation hypoinflated hypoventilation hypoventilated underinflated underexpanded low-volume"),
     _rule("hypoinflation", "low reduced decreased diminished small", "volume volumes"),
     _rule("fracture", "fracture fractures fractured"),
     _rule("fracture", "compression compressed wedging", f"{_BONES} deformity deformities"),
     _rule("degenerative", "change changes", "endplate endplates"),
-    _rule("degenerative", "degenerative degeneration osteophyte osteophytes osteophytosis spondylosis spurring spurs arthritis osteoarthritis arthritic"),
+    _rule(
+        "degenerative",
+        """
+            degenerative degeneration osteophyte osteophytes osteophytosis spondylosis spurring spurs arthritis osteoarthritis
+            arthritic
+        """,
+    ),
     _rule(
         "postoperative",
-        """sternotomy clip clips suture sutures staple staples postsurgical post-surgical postoperative post-operative cabg surgical hardware fixation screw
-        screws rod rods plate plates fusion prosthesis prostheses arthroplasty valve valves prosthetic stent stents lobectomy pneumonectomy mastectomy
-        resection thoracotomy""",
+        """
+            sternotomy clip clips suture sutures staple staples postsurgical post-surgical postoperative post-operative cabg
+            surgical hardware fixation screw screws rod rods plate plates fusion prosthesis prostheses arthroplasty valve
+            valves prosthetic stent stents lobectomy pneumonectomy mastectomy resection thoracotomy
+        """,
     ),
     _rule(
         "device",
-        """picc catheter catheters line lines tube tubes pacemaker pacemakers pacer icd aicd defibrillator generator lead leads port ports mediport
-        portacath port-a-cath device devices monitor monitors electrode electrodes tracheostomy stimulator shunt pump drain drains cannula swan-ganz
-        swan iabp nasogastric endotracheal dobbhoff wire wires""",
+        """
+            picc catheter catheters line lines tube tubes pacemaker pacemakers pacer icd aicd defibrillator generator lead
+            leads port ports mediport portacath port-a-cath device devices monitor monitors electrode electrodes
+            tracheostomy stimulator shunt pump drain drains cannula swan-ganz swan iabp nasogastric endotracheal dobbhoff
+            wire wires
+        """,
         "",
         _SURGERY + " pleural fracture kerley",
     ),
@@ -107,16 +128,18 @@ _RULES: tuple[_Rule, ...] = (
 FINDINGS: tuple[str, ...] = (*sorted({rule.finding for rule in _RULES}), NORMAL)
 """Every finding that may be stated, in the order in which statistics stand."""
 
-_NEUTRAL = frozenset(
-    """normal normally fully unremarkable clear sharp intact within of limits limit upper top high well-expanded well-inflated well-aerated well expanded inflated aerated preserved maintained
-    symmetric midline stable unchanged change changes finding findings active acute definite apparent visible free gross improved improvement improving prior
-    new interval residual size small large focal mild moderate minimal obvious overt suspicious superimposed underlying adjacent partially appreciable complete
-    significant discrete single multiple several few numerous chronic old remote rotated overlying process processes nonspecific
-    low-volume benign mildly slightly grossly moderately decreased resolving smaller asymmetric""".split()
-)
+_NEUTRAL = _words("""
+    normal normally fully unremarkable clear sharp intact within of limits limit upper top high well-expanded
+    well-inflated well-aerated well expanded inflated aerated preserved maintained symmetric midline stable unchanged
+    change changes finding findings active acute definite apparent visible free gross improved improvement improving
+    prior new interval residual size small large focal mild moderate minimal obvious overt suspicious superimposed
+    underlying adjacent partially appreciable complete significant discrete single multiple several few numerous chronic
+    old remote rotated overlying process processes nonspecific low-volume benign mildly slightly grossly moderately
+    decreased resolving smaller asymmetric
+""")
 """Observations that by themselves are no abnormality."""
 
-_SOUND = frozenset("normal unremarkable clear intact".split())
+_SOUND = _words("normal unremarkable clear intact")
 _WELL_SAID: tuple[_Rule, ...] = (
     _rule("cardiomegaly", "normal unremarkable limits", _HEART),
     _rule("effusion", "clear sharp", _PLEURA),
@@ -127,7 +150,7 @@ _RANK: Mapping[State, int] = {"absent": 0, "uncertain": 1, "present": 2}
 
 
 def findings_of(graph: ReportGraph) -> dict[str, State]:
-    """The findings that a report mentions, in the order of ``FINDINGS``; what is mentioned twice is what the stronger mention says.
+    """The findings that a report mentions, in the order of ``FINDINGS``; of two mentions the stronger counts.
 
     ``normal`` is present where something is stated and nothing abnormal, known by name or not, is present or uncertain.
     """
@@ -184,8 +207,8 @@ def _statements(graph: ReportGraph) -> Iterator[tuple[State, frozenset[str], fro
         whole = [one for part in dict.fromkeys(parts) if states[part] is None for one in _family(part, modifiers)]
         yield (
             state,
-            _words([entities[one] for one in family if states[one] is not None]),
-            _words([entities[one] for one in whole if states[one] is None]),
+            _said([entities[one] for one in family if states[one] is not None]),
+            _said([entities[one] for one in whole if states[one] is None]),
         )
 
 
@@ -198,7 +221,7 @@ def _family(number: int, modifiers: Mapping[int, list[int]]) -> list[int]:
     return list(members)
 
 
-def _words(entities: list[Entity]) -> frozenset[str]:
+def _said(entities: list[Entity]) -> frozenset[str]:
     return frozenset(word for entity in entities for word in entity.tokens.lower().split())
 
 

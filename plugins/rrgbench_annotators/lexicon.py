@@ -23,10 +23,7 @@ def _digest() -> str:
         sorted((" ".join(words), kind) for words, kind in PHRASES.items()),
         sorted((" ".join(words), cue) for words, cue in cue_tables.CUES.items()),
         sorted(" ".join(words) for words in cue_tables.SUGGESTING),
-        *(
-            sorted(table)
-            for table in (cue_tables.VERBS, cue_tables.BREAKS, cue_tables.PREPOSITIONS, cue_tables.NEW_STATEMENT)
-        ),
+        *(sorted(table) for table in (cue_tables.VERBS, cue_tables.BREAKS, cue_tables.PREPOSITIONS, cue_tables.NEW_STATEMENT)),
     ]
     return hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:16]
 

@@ -10,7 +10,10 @@ from rrgbench_annotators.vocabulary import COMPOUNDS
 
 _NEAR = 4
 """How many groups back the subject of a predicate is looked for."""
-_FILLERS = frozenset({"the", "a", "an", "xxxx", "of", "his", "her", "patient's", "are", "is"})
+_LONGEST = 16
+"""Entities of a group: no phrase of a report is longer, and all that follows is linear for it."""
+_ARTICLES = frozenset({"the", "a", "an", "xxxx"})
+_OTHERS = CONJUNCTIONS | {"versus", "vs"}
 
 Relations = list[list[tuple[str, int]]]
 
@@ -46,7 +49,7 @@ def _groups(tokens: list[str], spans: list[Span]) -> list[Group]:
     first, gap = 0, "break"
     for place in range(1, len(spans) + 1):
         between = _gap(tokens, spans[place - 1].end + 1, spans[place].start) if place < len(spans) else "break"
-        if between != "beside":
+        if between != "beside" or place - first == _LONGEST:
             groups.append(Group(first, place - 1, gap))
             first, gap = place, between
     return groups if spans else []
@@ -64,43 +67,36 @@ def _gap(tokens: list[str], begin: int, end: int) -> str:
         return "verb"
     if words & PREPOSITIONS:
         return "preposition"
-    if words <= CONJUNCTIONS | {"the", "a", "an", "xxxx"}:
+    if words <= CONJUNCTIONS | _ARTICLES:
         return "list"
     return "other"
 
 
 def _modify(words: list[str], spans: list[Span], group: Group, linked: Relations) -> None:
     """Degrees modify the next quality, qualities the next observation, places and parts the next part of the body."""
-    quality = observation = anatomy = None
+    quality: int | None = None
+    observation: int | None = None
+    anatomy: int | None = None
     for place in range(group.last, group.first - 1, -1):
         kind = spans[place].kind
         if kind == "observation":
-            if place < group.last and spans[place + 1].kind == "observation" and words[place] in COMPOUNDS:
-                linked[place].append(("modify", place + 1))
+            # "sternotomy wires": the wires, not two things
+            if observation == place + 1 and words[place] in COMPOUNDS:
+                linked[place].append(("modify", observation))
             quality, observation, anatomy = None, place, None
-        elif kind == "anatomy":
+        elif kind in ("anatomy", "place"):
             if anatomy is not None:
                 linked[place].append(("modify", anatomy))
-            else:
+            elif kind == "anatomy" or quality is None:
                 anatomy = place
-            quality = None
-        elif kind == "place":
-            if anatomy is not None:
-                linked[place].append(("modify", anatomy))
-            else:
-                anatomy = place
-        elif kind == "degree":
-            target = quality if quality is not None else observation
+            quality = None if kind == "anatomy" else quality
+        else:
+            target = quality if kind == "degree" and quality is not None else observation
             if target is not None:
                 linked[place].append(("modify", target))
             elif anatomy is not None:
                 linked[place].append(("located_at", anatomy))
-        else:
-            if observation is not None:
-                linked[place].append(("modify", observation))
-            elif anatomy is not None:
-                linked[place].append(("located_at", anatomy))
-            quality = place
+            quality = place if kind == "quality" else quality
 
 
 def _where(spans: list[Span], first: int, last: int) -> int | None:
@@ -160,13 +156,12 @@ def _predicate(spans: list[Span], groups: list[Group], number: int, place: int, 
     before = next((one for one in range(place - 1, group.first - 1, -1) if spans[one].kind in ("observation", "anatomy")), None)
     if before is None and group.gap in ("verb", "list", "other") and number:
         back = number - 1
-        observations = [
-            one for one in range(groups[back].last, groups[back].first - 1, -1) if spans[one].kind == "observation"
-        ]
+        observations = [one for one in range(groups[back].last, groups[back].first - 1, -1) if spans[one].kind == "observation"]
         if observations and (group.gap != "list"):
             linked[place].append(("modify", observations[0]))
             return
-        linked[place].extend(("located_at", target) for target in _subject(spans, groups, number, (group.gap, "verb", "other", "preposition")))
+        targets = _subject(spans, groups, number, (group.gap, "verb", "other", "preposition"))
+        linked[place].extend(("located_at", target) for target in targets)
         return
     if before is not None:
         linked[place].append(("modify" if spans[before].kind == "observation" else "located_at", before))
@@ -184,21 +179,25 @@ def _share(spans: list[Span], groups: list[Group], linked: Relations) -> None:
 
 
 def _suggest(tokens: list[str], spans: list[Span], linked: Relations) -> None:
-    """An observation before "may represent" or "consistent with" is suggestive of those that follow it in a list."""
-    source = None
+    """An observation before "may represent" or "consistent with" is suggestive of the next, and of those listed with it."""
+    before, source = None, None
     for place, span in enumerate(spans):
         if span.kind != "observation":
             continue
-        if source is not None:
-            begin, end = spans[source].end + 1, span.start
-            if _suggests(tokens[begin:end]):
+        if before is not None:
+            between = tokens[spans[before].end + 1 : span.start]
+            if _suggests(between):
+                source = before
+            elif source is not None and (set(between) & (VERBS | BREAKS | PREPOSITIONS) or not set(between) & _OTHERS):
+                source = None
+            if source is not None:
                 linked[source].append(("suggestive_of", place))
-        source = place
+        before = place
 
 
 def _suggests(between: list[str]) -> bool:
     for place in range(len(between)):
-        for size in (1, 2, 3, 4, 5):
+        for size in range(1, 6):
             words = tuple(between[place : place + size])
             if words in SUGGESTING or CUES.get(words) == "suggest":
                 return True

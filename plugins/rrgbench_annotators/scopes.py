@@ -72,40 +72,58 @@ def statuses(tokens: list[str], begin: int, end: int, found: list[Found]) -> lis
     return told
 
 
+@dataclass
+class _Reach:
+    """How many tokens each kind of cue still reaches, and where the last cue ends."""
+
+    deny: int = 0
+    doubt: int = 0
+    dismiss: int = 0
+    nothing: int = 0
+    inside: int = 0
+
+    def begin(self, cue: Found, everything: int) -> None:
+        self.inside, self.nothing = cue.end, cue.end if cue.cue == "nothing" else 0
+        if cue.cue == "deny":
+            self.deny, self.doubt = everything, 0
+        elif cue.cue == "deny one":
+            self.deny = _ONE + cue.end - cue.start
+        elif cue.cue in ("doubt", "suggest", "versus"):
+            self.doubt = everything
+        elif cue.cue == "dismiss":
+            self.dismiss = everything
+        else:
+            self.deny = self.doubt = 0
+
+    def end(self, word: str) -> None:
+        self.deny = self.doubt = 0
+        self.dismiss = 0 if word in BREAKS and word not in _ASKED else self.dismiss
+
+    def status(self, word: str, place: int) -> Status:
+        if self.dismiss > 0:
+            return ""
+        # In "lungs are clear of" the clearness is there.
+        if place < self.nothing or (self.deny > 0 and not (word == "clear" and place < self.inside)):
+            return "DA"
+        return "U" if self.doubt > 0 else "DP"
+
+    def step(self) -> None:
+        self.deny, self.doubt, self.dismiss = self.deny - 1, self.doubt - 1, self.dismiss - 1
+
+
 def _forward(sentence: list[str], found: list[Found]) -> list[Status]:
     """Statuses by the cues that reach forward."""
     starts = {cue.start: cue for cue in found}
     alternatives = _next_alternative(sentence)
-    told: list[Status] = ["DP"] * len(sentence)
-    deny, doubt, dismiss = 0, 0, 0  # tokens that are still reached
-    everything, inside, cue_of_nothing = len(sentence), 0, 0
-    for place, token in enumerate(sentence):
-        if place >= inside and _ends(sentence, place, alternatives[place]):
-            deny = doubt = 0
-            dismiss = 0 if token in BREAKS and token not in _ASKED else dismiss
-        cue = starts.get(place)
-        if cue is not None:
-            inside = cue.end
-            if cue.cue == "deny":
-                deny, doubt = everything, 0
-            elif cue.cue == "deny one":
-                deny = _ONE + cue.end - cue.start
-            elif cue.cue in ("doubt", "suggest", "versus"):
-                doubt = everything
-            elif cue.cue == "dismiss":
-                dismiss = everything
-            else:
-                deny = doubt = 0
-                cue_of_nothing = cue.end if cue.cue == "nothing" else 0
-        if dismiss > 0:
-            told[place] = ""
-        elif cue_of_nothing > place:
-            told[place] = "DA"
-        elif deny > 0 and not (token == "clear" and place < inside):
-            told[place] = "DA"  # in "clear of" the clearness is there
-        elif doubt > 0:
-            told[place] = "U"
-        deny, doubt, dismiss = deny - 1, doubt - 1, dismiss - 1
+    told: list[Status] = []
+    reach = _Reach()
+    for place, word in enumerate(sentence):
+        if place >= reach.inside and _ends(sentence, place, alternatives[place]):
+            reach.end(word)
+        if place in starts:
+            reach.begin(starts[place], len(sentence))
+        told.append(reach.status(word, place))
+        reach.step()
     return told
 
 
@@ -123,24 +141,24 @@ def _next_alternative(sentence: list[str]) -> list[bool]:
 
 def _ends(sentence: list[str], place: int, alternative: bool) -> bool:
     """Whether what was denied or doubted before ends at this token."""
-    token = sentence[place]
-    if token in BREAKS or token in VERBS:
+    word = sentence[place]
+    if word in BREAKS or word in VERBS:
         return True
     before = sentence[place - 1] if place else ""
-    return token in NEW_STATEMENT and before not in ALTERNATIVES and before in (",", "and", "/") and not alternative
+    return word in NEW_STATEMENT and before not in ALTERNATIVES and before in (",", "and", "/") and not alternative
 
 
 def _reach_back(sentence: list[str], limit: int, start: int, *, short: bool) -> int:
     """The first token that a cue at ``start`` reaches back to."""
     comma = None
     for place in range(start - 1, limit - 1, -1):
-        token = sentence[place]
-        if token in BREAKS and token != "this":
+        word = sentence[place]
+        if word in BREAKS and word != "this":
             return place + 1
-        if short and (token == "," or token in VERBS or token in PREPOSITIONS):
+        if short and (word == "," or word in VERBS or word in PREPOSITIONS):
             return place + 1
-        if token in VERBS and place < start - 1:
+        if word in VERBS and place < start - 1:
             return comma if comma is not None else place + 1
-        if token in (",", "and"):
+        if word in (",", "and"):
             comma = place + 1
     return limit

@@ -34,10 +34,10 @@ def tokenize(text: str) -> list[str]:
 def sentences(tokens: list[str]) -> list[tuple[int, int]]:
     """Begin and end (exclusive) of each sentence; the full stop of a number such as 2.5 ends none."""
     found, begin = [], 0
-    for place, token in enumerate(tokens):
-        if token not in _ENDS:
+    for place, mark in enumerate(tokens):
+        if mark not in _ENDS:
             continue
-        number = token == "." and tokens[place - 1 : place] and tokens[place - 1].isdigit()
+        number = mark == "." and tokens[place - 1 : place] and tokens[place - 1].isdigit()
         if number and begin < place - 1 and tokens[place + 1 : place + 2] and tokens[place + 1][:1].isdigit():
             continue
         found.append((begin, place))

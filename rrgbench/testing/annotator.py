@@ -75,7 +75,7 @@ class AnnotatorContract:
         assert graphs[0] == graphs[-1], f"{self._name} gives two graphs for one text"
 
     def test_graphs_are_of_the_schema(self) -> None:
-        """Labels and relations of RadGraph, positions among the tokens of the graph's text, relations to entities of the graph."""
+        """Labels and relations of RadGraph, positions among the tokens of the text, relations to entities of the graph."""
         for graph in self._graphs(self._made(), [*REPORTS, *(report.upper() for report in REPORTS)]):
             for number, entity in enumerate(graph.entities):
                 self._entity(graph, entity, number)
