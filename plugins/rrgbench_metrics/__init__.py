@@ -6,9 +6,10 @@ import rrgbench
 from rrgbench_metrics.bleu import Bleu
 from rrgbench_metrics.cider import Cider
 from rrgbench_metrics.diversity import Diversity
+from rrgbench_metrics.meteor import Meteor
 from rrgbench_metrics.rouge import Rouge
 
 
 @rrgbench.hookimpl
 def rrgbench_metrics() -> dict[str, object]:
-    return {"bleu": Bleu, "rouge": Rouge, "cider": Cider, "diversity": Diversity}
+    return {"bleu": Bleu, "rouge": Rouge, "cider": Cider, "meteor": Meteor, "diversity": Diversity}
