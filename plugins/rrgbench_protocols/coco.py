@@ -9,7 +9,9 @@ from typing import ClassVar, Literal
 
 from rrgbench.jvm import JavaProgram, packaged
 
-_PUNCTUATION = frozenset("'' ' `` ` -LRB- -RRB- -LCB- -RCB- . ? ! , : - -- ... ;".split())
+_PUNCTUATION = frozenset(
+    ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"]
+)
 """The tokens that pycocoevalcap drops. They are compared after lower-casing, so that the brackets stay, as ``-lrb-``."""
 
 _LINE_ENDS = re.compile("[\n\r\x0b\x0c\u2028\u2029]")
