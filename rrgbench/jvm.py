@@ -85,7 +85,12 @@ class _Process:
             TimeoutError: time was over.
         """
         late = threading.Event()
-        timer = threading.Timer(seconds, lambda: (late.set(), self._process.kill()))
+
+        def kill() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(seconds, kill)
         timer.daemon = True
         timer.start()
         try:
