@@ -16,7 +16,9 @@ from rrgbench.testing.building import Check
 from rrgbench.testing.dataset import DatasetContract
 from rrgbench.testing.decoder import DecoderContract
 from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
+from rrgbench.testing.floors import FloorContract
 from rrgbench.testing.fusion import FusionContract
+from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.running import CONTRACTS, checks, failures
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
 from rrgbench.testing.toys import ToyDataset, ToyTokenizer, toy_features, toy_graph, toy_values
@@ -29,10 +31,12 @@ __all__ = [
     "Check",
     "DatasetContract",
     "DecoderContract",
+    "FloorContract",
     "FusionContract",
     "ImageEncoderContract",
     "LossContract",
     "MetricContract",
+    "ProtocolContract",
     "TextEncoderContract",
     "TokenizerContract",
     "ToyDataset",

@@ -11,7 +11,9 @@ from rrgbench.testing.building import Check
 from rrgbench.testing.dataset import DatasetContract
 from rrgbench.testing.decoder import DecoderContract
 from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
+from rrgbench.testing.floors import FloorContract
 from rrgbench.testing.fusion import FusionContract
+from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
 from rrgbench.testing.training import AdapterContract, LossContract
 
@@ -20,10 +22,12 @@ CONTRACTS: Mapping[str, type] = {
     "annotators": AnnotatorContract,
     "datasets": DatasetContract,
     "decoders": DecoderContract,
+    "floors": FloorContract,
     "fusions": FusionContract,
     "image_encoders": ImageEncoderContract,
     "losses": LossContract,
     "metrics": MetricContract,
+    "protocols": ProtocolContract,
     "text_encoders": TextEncoderContract,
     "tokenizers": TokenizerContract,
 }
