@@ -19,10 +19,10 @@ def rrgbench_metrics() -> dict[str, object]:
         "bleu": Bleu,
         "rouge": Rouge,
         "cider": Cider,
+        "meteor": Meteor,
         "diversity": Diversity,
         "retrieval": Retrieval,
         "radgraph": RadGraph,
         "findings": Findings,
         "label_findings": LabelFindings,
     }
-    return {"bleu": Bleu, "rouge": Rouge, "cider": Cider, "meteor": Meteor, "diversity": Diversity}
