@@ -14,7 +14,7 @@ from rich.text import Text
 from rrgbench.catalogue import Catalogue, Spec, did_you_mean, words
 from rrgbench.errors import ConfigError
 from rrgbench.leaderboard import Board
-from rrgbench.leaderboard.view import Column, columns, interval
+from rrgbench.leaderboard.view import ARROWS, Column, columns, interval
 from rrgbench.plan import Plan
 from rrgbench.row import Row
 from rrgbench.runner import RunResult, wanted_steps
@@ -54,13 +54,12 @@ def _chosen(board: Board, asked: str | None) -> list[Column]:
     return [known[name] for name in names]
 
 
-def _blocks(board: Board, shown: Sequence[Column], room: int) -> list[list[Column]]:
-    """The values in groups, as many side by side as ``room`` characters hold, one at least."""
+def _blocks(board: Board, shown: Sequence[Column], room: int, cost: int) -> list[list[Column]]:
+    """The values in groups, as many side by side as ``room`` characters hold, one at least; the first group has ``cost`` less."""
     blocks: list[list[Column]] = [[]]
-    left = room
+    left = room - cost
     for column in shown:
-        # A heading may break between words, a value may not.
-        parts = [*column.heading.split(), *(_cell_text(row, column.name) for row in board.rows)]
+        parts = [*_heading(column).splitlines(), *(_cell_text(row, column.name) for row in board.rows)]
         width = max(map(len, parts)) + _FRAME
         if width > left and blocks[-1]:
             blocks.append([])
@@ -77,12 +76,13 @@ def print_boards(found: Sequence[Board], asked: str | None) -> None:
         widest = max(len("row"), *(len(_row_title(row)) for row in board.rows))
         title_width = min(widest, max(console.width * 2 // 5, 24))
         room = console.width - title_width - _FRAME - 1
-        costs = [len("seeds"), max(len(f"{row.parameters or 0:,}") for row in board.rows), len("train s")]
-        blocks = _blocks(board, _chosen(board, asked), room - sum(max(cost, 7) + _FRAME for cost in costs))
+        parameters = max(len("parameters"), *(len(f"{row.parameters or 0:,}") for row in board.rows))
+        cost = len("seeds") + parameters + len("train s") + 3 * _FRAME
+        blocks = _blocks(board, _chosen(board, asked), room, cost)
         title = f"{board.dataset} test, {board.n} studies, protocol {board.protocol}, references {board.references[:8]}"
         for place, block in enumerate(blocks):
             table = Table(title=None if place else Text(title), title_justify="left")
-            table.add_column("row", overflow="fold", max_width=title_width)
+            table.add_column("row", overflow="fold", min_width=title_width, max_width=title_width)
             _fill(table, board, block, first=place == 0)
             console.print(table)
     if found:
@@ -93,15 +93,20 @@ def print_boards(found: Sequence[Board], asked: str | None) -> None:
 
 def _fill(table: Table, board: Board, block: Sequence[Column], first: bool) -> None:
     """Values of a block; seeds and cost stand in the first only."""
-    headings = [Text(column.heading) for column in block]
-    for heading in ("seeds", *headings, "parameters", "train s") if first else headings:
-        table.add_column(heading, justify="right", overflow="fold")
+    headings = [_heading(column) for column in block]
+    for heading in ["seeds", *headings, "parameters", "train s"] if first else headings:
+        table.add_column(Text(heading), justify="right", overflow="fold")
     for row in board.rows:
         cells = [_cell_text(row, column.name) for column in block]
         if first:
             cost = ["", ""] if row.parameters is None else [f"{row.parameters:,}", f"{row.train_seconds or 0:.0f}"]
             cells = [str(len(row.seeds)), *cells, *cost]
         table.add_row(Text(_row_title(row)), *cells, style="dim italic" if row.kind == "floor" else None)
+
+
+def _heading(column: Column) -> str:
+    by = f"\nby {column.annotator}" if column.annotator else ""
+    return f"{column.name} {ARROWS[column.better]}".rstrip() + by
 
 
 def _row_title(row: Row) -> str:

@@ -1,6 +1,6 @@
 """The leaderboard as one HTML page that needs nothing but itself: no network, no other file.
 
-Whatever stands in a row is hostile: it reaches the page as text through jinja's escaping or matplotlib's XML writer, never inside a
+Whatever stands in a row is hostile: it reaches the page as text through jinja's escaping or matplotlib's XML writer, and no
 script. The table is plain HTML; DataTables (from itables, MIT) sorts and filters it where scripts may run.
 """
 
@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -184,17 +185,25 @@ def _provenance(row: Row) -> Iterator[tuple[str, str]]:
     about = {key: told[key] for key in ("id", "experiment", "kind", "labels", "dataset", "dataset_options", "license")}
     about |= {key: told[key] for key in ("protocol", "protocol_options", "n", "subjects", "seeds", "written")}
     yield "Row", _yaml(about)
-    yield "Cost", _yaml({key: told[key] for key in ("parameters", "trainable", "train_seconds")})
-    yield "Signature of each metric", _yaml(signatures)
+    yield "Cost", _yaml({key: told[key] for key in ("parameters", "trainable", "train_seconds")}, flow=False)
+    yield "Signature of each metric", _yaml(signatures, flow=False)
     yield "Metrics", _yaml(told["metrics"])
     yield "Configuration", _yaml(told["config"])
-    yield "Steps that wrote the reports", _yaml(told["steps"])
-    yield "SHA-256 of the predictions, by seed", _yaml(told["predictions"])
-    yield "Steps that scored, by seed", _yaml(told["scores"])
+    yield "Steps that wrote the reports", _yaml(told["steps"], flow=False)
+    yield "SHA-256 of the predictions, by seed", _yaml(told["predictions"], flow=False)
+    yield "Steps that scored, by seed", _yaml(told["scores"], flow=False)
     yield "Libraries and numerics", _yaml(told["provenance"])
 
 
-def _yaml(value: Any) -> str:
+def _yaml(value: Any, flow: bool = True) -> str:
+    """YAML of plain data; ``flow`` puts innermost collections on one line."""
+    return _dumped(json.dumps(value), flow)
+
+
+@lru_cache(maxsize=512)
+def _dumped(value: str, flow: bool) -> str:
+    """YAML of a JSON text; rows of one experiment share much, and writing YAML is slow."""
     import yaml
 
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110).strip()
+    style = None if flow else False
+    return yaml.safe_dump(json.loads(value), sort_keys=False, allow_unicode=True, default_flow_style=style, width=110).strip()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree  # noqa: S405
+from xml.etree import ElementTree
 
 from rrgbench.leaderboard import Board
 from rrgbench.leaderboard.view import ARROWS, Column, axes, columns, floors, shortened
@@ -31,6 +31,8 @@ _KEY = (
 )
 _DASHES = ((4.0, 2.0), (1.2, 1.6), (7.0, 2.0, 1.2, 2.0), (9.0, 3.0))
 _MARKERS = "osD^vPX*"
+_SHAPES = {"cell": "o", "baseline": "D", "external": "s", "floor": "X"}
+_WARM, _COOL = (1, 3, 4, 5), (0, 2, 9, 7, 6, 8)
 # Colours that the page's style sheet decides, so that plots are readable on light and on dark; matplotlib wants some value.
 _INK, _GRID = "#010101", "#020202"
 _THEMED = {_INK: "currentColor", _GRID: "var(--grid)"}
@@ -74,12 +76,12 @@ def plots(board: Board, prefix: str) -> list[Plot]:
     with matplotlib.rc_context(style):
         palette = seaborn.color_palette("colorblind")
         names = dict.fromkeys(floor for column in columns(board) for floor in floors(board, column.name))
-        warm = [palette[place] for place in (1, 3, 4, 5)]
-        ink = _Ink(
-            palette, {name: (warm[i % len(warm)], _DASHES[i % len(_DASHES)]) for i, name in enumerate(names)}
-        )
+        looks = [(palette[_WARM[i % len(_WARM)]], _DASHES[i % len(_DASHES)]) for i in range(len(names))]
+        ink = _Ink(palette, dict(zip(names, looks)))
         drawn = islice(_figures(board, ink), MOST)
-        return [Plot(_svg(figure, f"{prefix}-{place}", caption), caption) for place, (figure, caption) in enumerate(drawn, start=1)]
+        return [
+            Plot(_svg(figure, f"{prefix}-{place}", caption), caption) for place, (figure, caption) in enumerate(drawn, start=1)
+        ]
 
 
 def _figures(board: Board, ink: _Ink) -> Iterator[tuple[Figure, str]]:
@@ -116,10 +118,10 @@ def _values(board: Board, shown: Sequence[Column], ink: _Ink) -> Figure:
     for label, row in zip(first.get_yticklabels(), board.rows):
         label.set_fontsize(8.5 if count <= 60 else 6.5)
         if row.kind == "floor":
-            label.set_style("italic")
+            label.set_fontstyle("italic")
             label.set_color(ink.floors[row.title][0] if row.title in ink.floors else _INK)
         elif row.baseline:
-            label.set_weight("bold")
+            label.set_fontweight("bold")
     return figure
 
 
@@ -141,30 +143,51 @@ def _titles(rows: Sequence[Row]) -> list[str]:
 def _value_panel(panel: Axes, board: Board, column: Column, ink: _Ink) -> None:
     import seaborn
 
-    for floor, level in floors(board, column.name).items():
-        colour, dash = ink.floors[floor]
-        panel.axvline(level, color=colour, linewidth=1.3, dashes=dash, zorder=1)
+    _floor_lines(panel, board, column, ink)
+    scored = [(place, row, row.values[column.name]) for place, row in enumerate(board.rows) if column.name in row.values]
+    colours = {place: _colour(row, ink) for place, row, _ in scored}
+    spans = [(place, value.low, value.high) for place, _, value in scored if value.low is not None and value.high is not None]
+    if spans:
+        places, lows, highs = zip(*spans)
+        panel.hlines(places, lows, highs, colors=[colours[place] for place in places], linewidth=2.2, zorder=3)
+    seeds = [(seed, place + 0.24, place) for place, _, value in scored for seed in value.seeds if len(value.seeds) > 1]
+    means = [(value.value, place, place) for place, _, value in scored]
+    for points, size, alpha, layer in ((seeds, 9, 0.75, 2), (means, 42, 1.0, 4)):
+        if points:
+            x, y, of = map(list, zip(*points))
+            look: dict[str, Any] = (
+                {"style": [_shape(board.rows[place]) for place in of], "markers": _SHAPES} if layer == 4 else {}
+            )
+            seaborn.scatterplot(
+                x=x, y=y, hue=of, palette=colours, ax=panel, s=size, alpha=alpha, linewidth=0, zorder=layer, legend=False, **look
+            )
     for place, row in enumerate(board.rows):
-        value = row.values.get(column.name)
-        if value is None:
+        if column.name not in row.values:
             words = "not applicable" if column.name in row.not_applicable else "not scored"
             panel.text(0.02, place, words, transform=panel.get_yaxis_transform(), fontsize=7.5, style="italic", va="center")
-            continue
-        colour = ink.floors[row.title][0] if row.kind == "floor" else ink.palette[2 if row.kind == "external" else 0]
-        if value.low is not None and value.high is not None:
-            panel.hlines(place, value.low, value.high, color=colour, linewidth=2.2, zorder=3)
-        if len(value.seeds) > 1:
-            around = [place + 0.24] * len(value.seeds)
-            seaborn.scatterplot(x=value.seeds, y=around, ax=panel, color=colour, s=9, alpha=0.75, linewidth=0, zorder=2, legend=False)
-        marker = "D" if row.baseline else "s" if row.kind == "external" else "o"
-        face = "none" if row.kind == "floor" else colour
-        panel.plot([value.value], [place], marker=marker, markersize=6, color=colour, markerfacecolor=face, zorder=4, linestyle="")
     _finish(panel, column)
+
+
+def _floor_lines(panel: Axes, board: Board, column: Column, ink: _Ink) -> None:
+    for floor, level in floors(board, column.name).items():
+        colour, dash = ink.floors[floor]
+        label = f"floor: {shortened(floor, _LABEL)}"
+        panel.axvline(level, color=colour, linewidth=1.3, dashes=dash, zorder=1, label=label)
+
+
+def _shape(row: Row) -> str:
+    return "baseline" if row.baseline else row.kind
+
+
+def _colour(row: Row, ink: _Ink) -> Any:
+    if row.kind == "floor":
+        return ink.floors[row.title][0]
+    return ink.palette[2 if row.kind == "external" else 0]
 
 
 def _finish(panel: Axes, column: Column) -> None:
     by = f"\nby {shortened(column.annotator, _LABEL)}" if column.annotator else ""
-    panel.set_title(f"{shortened(column.name, _LABEL)} {ARROWS[column.better]}".rstrip() + by, loc="left")
+    panel.set_title(f"{shortened(column.name, _LABEL)} {ARROWS[column.better]}".rstrip() + by, loc="left", linespacing=1.5)
     panel.set_xlabel("")
     panel.set_ylabel("")
     panel.grid(visible=True, axis="x", linewidth=0.6)
@@ -183,7 +206,9 @@ def _effects(board: Board, rows: Sequence[Row], headlines: Sequence[Column], ink
     """A headline a panel: its value by one axis, a line a label of another; with more axes, also each axis by itself."""
     ranked = [column for column in headlines if column.better != "neither"]
     shown = [column for column in ranked if any(column.name in row.values for row in rows)]
-    told = [column for column in shown if any(row.values[column.name].low is not None for row in rows if column.name in row.values)]
+    told = [
+        column for column in shown if any(row.values[column.name].low is not None for row in rows if column.name in row.values)
+    ]
     shown = (told or shown)[:_PANELS]
     varied = [axis for axis in axes(rows) if len(_labels(rows, axis)) > 1]
     if not shown or not varied:
@@ -202,12 +227,14 @@ def _effects(board: Board, rows: Sequence[Row], headlines: Sequence[Column], ink
     mean = f", the mean over {_list(others)}; small dots are cells" if others else " with 95 % intervals"
     yield figure, f"{of}{_list([column.heading for column in shown])} by {by}{mean}; floors dashed."
     if others:
-        figure, panels = _panels(min(len(varied), _PANELS), 1.7 + 0.4 * max(len(_labels(rows, axis)) for axis in varied[:_PANELS]))
-        for panel, axis in zip(panels, varied):
+        alone = varied[: _PANELS + 1]
+        figure, panels = _panels(len(alone), 1.7 + 0.4 * max(len(_labels(rows, axis)) for axis in alone))
+        for panel, axis in zip(panels, alone):
             _effect_panel(panel, board, rows, shown[0], axis, None, ink)
             panel.set_title(shortened(axis, _LABEL), loc="left")
         _legend(figure, panels)
-        yield figure, f"{of}{_list([shown[0].heading])} by each axis alone: the mean over its cells, cells as small dots, floors dashed."
+        name = _list([shown[0].heading])
+        yield figure, f"{of}{name} by {_list(alone)}, each alone: the mean over its cells, cells as small dots, floors dashed."
 
 
 def _labels(rows: Sequence[Row], axis: str) -> list[str]:
@@ -220,38 +247,47 @@ def _mean(values: Sequence[float]) -> float:
 
 def _spread(rows: Sequence[Row], axis: str, name: str) -> float:
     """How far the means of an axis' labels lie apart."""
-    groups = [[r.values[name].value for r in rows if r.labels.get(axis) == label and name in r.values] for label in _labels(rows, axis)]
+    groups = [
+        [r.values[name].value for r in rows if r.labels.get(axis) == label and name in r.values] for label in _labels(rows, axis)
+    ]
     means = [_mean(group) for group in groups if group]
     return max(means) - min(means) if means else 0.0
 
 
-def _effect_panel(panel: Axes, board: Board, rows: Sequence[Row], column: Column, axis: str, lines: str | None, ink: _Ink) -> None:
+def _effect_panel(
+    panel: Axes, board: Board, rows: Sequence[Row], column: Column, axis: str, lines: str | None, ink: _Ink
+) -> None:
     import seaborn
 
+    _floor_lines(panel, board, column, ink)
     places = _labels(rows, axis)
     series = _labels(rows, lines) if lines is not None else [""]
-    for floor, level in floors(board, column.name).items():
-        colour, dash = ink.floors[floor]
-        label = f"floor: {shortened(floor, _LABEL)}"
-        panel.axvline(level, color=colour, linewidth=1.3, dashes=dash, zorder=1, label=label)
-    cool = [ink.palette[index] for index in (0, 2, 9, 7, 6, 8)]
+    colours = {index: ink.palette[_COOL[index % len(_COOL)]] for index in range(len(series))}
+    cells: list[tuple[float, float, int]] = []
     for index, name in enumerate(series):
         shift = (index - (len(series) - 1) / 2) * min(0.18, 0.6 / len(series))
-        colour, xs, ys = cool[index % len(cool)], [], []
+        means = []
         for place, label in enumerate(places):
-            cells = [row for row in rows if row.labels.get(axis) == label and (lines is None or row.labels.get(lines) == name)]
-            values = [row.values[column.name] for row in cells if column.name in row.values]
-            if not values:
-                continue
-            xs.append(_mean([value.value for value in values]))
-            ys.append(place + shift)
+            here = [row for row in rows if row.labels.get(axis) == label and (lines is None or row.labels.get(lines) == name)]
+            values = [row.values[column.name] for row in here if column.name in row.values]
+            if values:
+                means.append((_mean([value.value for value in values]), place + shift))
             if len(values) > 1:
-                each = [value.value for value in values]
-                seaborn.scatterplot(x=each, y=[place + shift] * len(each), ax=panel, color=colour, s=10, alpha=0.6, linewidth=0, legend=False)
-            elif values[0].low is not None and values[0].high is not None:
-                panel.hlines(place + shift, values[0].low, values[0].high, color=colour, linewidth=2.0, zorder=3)
-        marker = _MARKERS[index % len(_MARKERS)]
-        panel.plot(xs, ys, marker=marker, markersize=6, color=colour, linewidth=1.2, label=f"{shortened(lines, _LABEL)}: {shortened(name, _LABEL)}" if lines else None, zorder=4)
+                cells += [(value.value, place + shift, index) for value in values]
+            elif values and values[0].low is not None and values[0].high is not None:
+                panel.hlines(place + shift, values[0].low, values[0].high, colors=[colours[index]], linewidth=2.0, zorder=3)
+        panel.plot(
+            [x for x, _ in means],
+            [y for _, y in means],
+            marker=_MARKERS[index % len(_MARKERS)],
+            color=colours[index],
+            linewidth=1.2,
+            label=None if lines is None else f"{shortened(lines, _LABEL)}: {shortened(name, _LABEL)}",
+            zorder=4,
+        )
+    if cells:
+        x, y, of = map(list, zip(*cells))
+        seaborn.scatterplot(x=x, y=y, hue=of, palette=colours, ax=panel, s=10, alpha=0.6, linewidth=0, zorder=2, legend=False)
     panel.set_yticks(range(len(places)), [shortened(label, _LABEL) for label in places])
     panel.set_ylim(len(places) - 0.5, -0.5)
     _finish(panel, column)

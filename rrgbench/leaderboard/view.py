@@ -90,7 +90,7 @@ def floors(board: Board, name: str) -> dict[str, float]:
 
 
 def warnings(board: Board) -> list[list[str]]:
-    """What a reader must know before believing a row, in the order of the rows: nearly constant reports, headlines below a floor."""
+    """What a reader must know before believing a row, in the order of the rows: nearly constant, headlines below a floor."""
     judged = [column for column in columns(board) if column.headline and column.better != "neither"]
     levels = {column.name: floors(board, column.name) for column in judged}
     return [[] if row.kind == "floor" else [*_constant(row), *_below(row, judged, levels)] for row in board.rows]

@@ -12,7 +12,7 @@ for (const table of document.querySelectorAll("table.rows")) {
       topStart: { buttons: [
         { extend: "colvisGroup", text: "Headline values", ...headlines },
         { extend: "colvisGroup", text: "Every value", show: ":hidden" },
-        { extend: "colvis", text: "Columns" },
+        { extend: "colvis", text: "Columns", background: false },
       ] },
       topEnd: options.searching ? "search" : null,
       bottomStart: null, bottomEnd: null,
