@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -248,3 +250,16 @@ def test_the_shell_says_in_one_line_what_hinders_it(tmp_path: Path, two: list[Ro
         assert ran.err.startswith(f"error: {words}"), ran.err
         assert len(ran.err.splitlines()) == 1
     assert not list(place.glob("*.html"))
+
+
+def test_making_the_page_imports_no_torch_and_listing_commands_imports_no_plots(tmp_path: Path, two: list[Row]) -> None:
+    place = _store(tmp_path, two)
+    script = (
+        "import sys, rrgbench.cli.app as app; app.make_app(); light = set(sys.modules)\n"
+        "from pathlib import Path; from rrgbench.leaderboard import load_rows; from rrgbench.leaderboard.page import write_page\n"
+        f"write_page(load_rows({str(place)!r}), Path({str(tmp_path / 'page.html')!r}))\n"
+        "print('torch' in sys.modules, bool(light & {'matplotlib', 'seaborn', 'itables', 'pandas', 'jinja2'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+    assert (tmp_path / "page.html").is_file()
