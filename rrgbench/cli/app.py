@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rrgbench.cli.page import leaderboard_build
 from rrgbench.errors import ConfigError, PluginError, RRGBenchError
 
 StoreOption = Annotated[
@@ -208,6 +209,7 @@ def make_app() -> typer.Typer:
     app.command("exec-step", hidden=True)(exec_step)
     leaderboard = typer.Typer(no_args_is_help=True, help="Rows side by side, floors among them.")
     leaderboard.command("show")(leaderboard_show)
+    leaderboard.command("build")(leaderboard_build)
     app.add_typer(leaderboard, name="leaderboard")
     plugins = typer.Typer(no_args_is_help=True, help="What is installed.")
     plugins.command("list")(plugins_list)
