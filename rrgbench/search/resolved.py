@@ -112,15 +112,25 @@ class _Checker:
         """Try every value of every dimension beside the first of the others; the cell of the first of all."""
         self.space, errors = read_space(self.catalogue, self.config.space)
         self.errors += [placed(error, f"{self.where}: ") for error in errors]
-        self.space = replace(self.space, dimensions=tuple(self.numeric(dimension) for dimension in self.space.dimensions))
+        self.space = every = replace(self.space, dimensions=tuple(map(self.numeric, self.space.dimensions)))
         start, known = self.cell(self.space.first({}))
-        self.errors += [placed(self.written(error), f"{self.where}: ") for error in known.values()]
-        for dimension in self.space.dimensions:
-            for told in dimension.extremes():
-                _, found = self.cell(self.beside(dimension, told))
-                fresh = [error for text, error in found.items() if text not in known]
-                self.errors += [placed(_in_space(error, dimension), f"{self.where}: ") for error in fresh]
+        while wrong := {name for error in known.values() if (name := self.culprit(error))}:
+            self.space = _without(self.space, wrong)
+            start, known = self.cell(self.space.first({}))
+        self.errors += [placed(error, f"{self.where}: base.") for error in known.values()]
+        sound = {dimension.name for dimension in self.space.dimensions}
+        for dimension in every.dimensions:
+            if dimension.when is None or dimension.when[0] in sound:
+                self.space = _without(every, {d.name for d in every.dimensions} - sound - {dimension.name})
+                found = [error for told in dimension.extremes() for error in self.fresh(dimension, told, known)]
+                self.errors += [placed(_in_space(error, dimension), f"{self.where}: ") for error in found]
+        self.space = every
         return start
+
+    def fresh(self, dimension: Dimension, told: Any, known: Mapping[str, RRGBenchError]) -> list[RRGBenchError]:
+        """The mistakes that one value of a dimension brings."""
+        _, found = self.cell(self.beside(dimension, told))
+        return [error for text, error in found.items() if text not in known]
 
     def beside(self, dimension: Dimension, told: Any) -> dict[str, Any]:
         return self.space.first(dict([dimension.when] if dimension.when else []) | {dimension.name: told})
@@ -133,13 +143,18 @@ class _Checker:
         _, between = self.cell(self.beside(dimension, dimension.low + 0.5))
         return replace(dimension, whole=not between.keys() <= whole.keys())
 
-    def written(self, error: RRGBenchError) -> RRGBenchError:
-        """A mistake of the first cell where it was written: in the space, or in base."""
-        if error.what.startswith("space."):
-            return error
+    def culprit(self, error: RRGBenchError) -> str | None:
+        """The dimension whose first value is a mistake of the first cell; None where the mistake is in base."""
         first = self.space.first({})
-        inside = [d for d in self.space.dimensions if d.name in first and _covers(d.path, error.what)]
-        return _in_space(error, max(inside, key=lambda d: len(d.path))) if inside else placed(error, "base.")
+        present = [dimension for dimension in self.space.dimensions if dimension.name in first]
+        inside = [d for d in present if _covers(d.path, error.what) or error.what.startswith(f"space.{d.name}:")]
+        if inside:
+            return max(inside, key=lambda d: len(d.path)).name
+        for dimension in present:
+            fewer = {name: value for name, value in first.items() if not f"{name}.".startswith(f"{dimension.name}.")}
+            if str(error) not in self.cell(fewer)[1]:
+                return dimension.name
+        return None
 
     def objective(self) -> Objective | None:
         """The metric that has the objective's value."""
@@ -192,6 +207,12 @@ def resolve_search(search: Search, catalogue: Catalogue) -> ResolvedSearch:
     protocol = found.trial(catalogue, 0, found.space.first({})).protocol
     versions = checker.code | dict(_versions([objective.metric.identity(), protocol.identity()]))
     return replace(found, code=dict(sorted(versions.items())))
+
+
+def _without(space: Space, names: set[str]) -> Space:
+    """A space without these dimensions, and those that need them."""
+    kept = [d for d in space.dimensions if d.name not in names and (d.when is None or d.when[0] not in names)]
+    return replace(space, dimensions=tuple(kept))
 
 
 def _covers(path: str, what: str) -> bool:
