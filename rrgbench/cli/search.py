@@ -135,18 +135,20 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, emoji=False, width=160)
 
 
-def _trial(record: TrialRecord) -> dict[str, Any]:
-    told = {"number": record.number, "state": record.state, "value": record.value, "rungs": list(record.values)}
-    return told | {"parameters": dict(record.parameters), "cell": record.cell or None, "reason": record.reason or None}
-
-
 def _summary(result: SearchResult) -> dict[str, Any]:
     """A search's outcome as JSON data; trials with the best first."""
+
+    def trial(record: TrialRecord) -> dict[str, Any]:
+        told = {"number": record.number, "state": record.state, "value": record.value, "rungs": list(record.values)}
+        parameters = result.search.space.values(record.parameters)
+        return told | {"parameters": parameters, "cell": record.cell or None, "reason": record.reason or None}
+
+    objective = result.search.objective
     return {
         "search": result.search.config.name,
-        "objective": {"metric": result.search.objective.value, "better": result.search.objective.better, "split": "validate"},
-        "trials": [_trial(record) for record in result.trials],
-        "best": _trial(result.best) if result.best else None,
+        "objective": {"metric": objective.value, "better": objective.better, "split": "validate"},
+        "trials": [trial(record) for record in result.trials],
+        "best": trial(result.best) if result.best else None,
         "exported": str(result.exported) if result.exported else None,
         "history": str(result.history),
         "executed": dict(result.executed),

@@ -96,6 +96,11 @@ class Space:
                 base = set_path(base, dimension.path, dimension.value(parameters[dimension.name]), f"space.{dimension.name}")
         return base
 
+    def values(self, parameters: Parameters) -> dict[str, Any]:
+        """Parameters as data: plain values as they are, components and other structures by their labels."""
+        named = {d.name: (d.value(parameters[d.name]), parameters[d.name]) for d in self.dimensions if d.name in parameters}
+        return {name: told if isinstance(value, (Mapping, list)) else value for name, (value, told) in named.items()}
+
     def told(self, parameters: Parameters) -> str:
         """Parameters for people, in the order of the dimensions."""
         named = ((d.name, parameters[d.name]) for d in self.dimensions if d.name in parameters)

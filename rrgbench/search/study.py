@@ -13,6 +13,7 @@ from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from rrgbench.errors import ConfigError, StoreError
@@ -48,11 +49,11 @@ class Study:
         self.place = "--storage" if url else str(folder / "optuna.db")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         direction = optuna.study.StudyDirection.MAXIMIZE if better == "higher" else optuna.study.StudyDirection.MINIMIZE
-        pruner = config.pruner
+        pruner, own = config.pruner, URL.create("sqlite", database=str(folder / "optuna.db"))
         with _storage_speaks(self.place):
             try:
-                self._storage = optuna.storages.RDBStorage(url or f"sqlite:///{folder / 'optuna.db'}")
-            except (ImportError, RuntimeError, ValueError) as error:  # no driver; made by another Optuna; no port in it
+                self._storage = optuna.storages.RDBStorage(url or own.render_as_string())
+            except (ImportError, RuntimeError, ValueError, LookupError) as error:  # no driver, another Optuna's, no URL
                 raise ConfigError(self.place, got=str(error).partition("\n")[0], expected="the URL of a database") from error
             self._study = optuna.create_study(
                 storage=self._storage,
