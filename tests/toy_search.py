@@ -75,7 +75,7 @@ TINY: Mapping[str, Any] = {
         "decoder.layers": {"choices": [1, 2, 3]},
         "stages.fusion.lr": {"low": 1e-4, "high": 1e-2, "log": True},
     },
-    "trials": 8,
+    "trials": 6,
     "objective": {"metric": "bleu_4"},
     "metrics": ["rouge", "bleu"],
     "pruner": None,
