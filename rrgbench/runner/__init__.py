@@ -124,7 +124,7 @@ class _Run:
             self.result.executed[step.kind] += 1
             self.listener.finished(step, "done", "")
             self.hooks.tell("rrgbench_step_finished", step=told_step(step), result="done")
-            if step.kind == "intervals":  # what rows are made of
+            if step.kind in ("intervals", "auroc"):  # what rows are made of
                 self.finish_rows()
             return
         died = event.what == "died"
@@ -160,7 +160,7 @@ class _Run:
         """Write the rows whose last interval has come, and their floors'; at the end, without floors that failed."""
         for row_plan in list(self.rows):
             floors = [] if last else [step_id for intervals in row_plan.floors.values() for step_id in intervals.values()]
-            if all(self.store.is_done(step_id) for step_id in (*row_plan.intervals.values(), *floors)):
+            if all(self.store.is_done(step_id) for step_id in (*row_plan.wanted, *floors)):
                 self.rows.remove(row_plan)
                 row = make_row(self.plan, row_plan, self.store)
                 if write_row(self.store, row):
@@ -174,7 +174,7 @@ def wanted_steps(plan: Plan, store: Store, targets: Iterable[str] | None = None)
     ``targets``: the steps that are asked for in place of rows.
     """
     wanted: set[str] = set()
-    waiting = list(targets) if targets is not None else [step_id for row in plan.rows for step_id in row.intervals.values()]
+    waiting = list(targets) if targets is not None else [step_id for row in plan.rows for step_id in row.wanted]
     while waiting:
         step_id = waiting.pop()
         if step_id not in wanted and not store.is_done(step_id):

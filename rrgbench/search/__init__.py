@@ -156,7 +156,8 @@ def _counted(search: ResolvedSearch, store: Store, catalogue: Catalogue) -> dict
         record = read_dataset(store, search.start.dataset, search.start.root)
         first = plan_trial(search, catalogue, store, 0, search.space.first({}))
     except RRGBenchError as error:
-        raise placed(error, f"{search.where}: ") from error
+        place = "objective.metric, as an experiment's " if error.what.startswith("select.metric") else ""
+        raise placed(error, f"{search.where}: {place}") from error
     kinds = sorted({step.kind for step in first.plan.steps.values()})
     steps = {f"the code of the step {kind}": str(STEP_VERSIONS[kind]) for kind in kinds}
     seen = [side for split in ("train", "validate") for side in (record.splits[split].inputs, record.splits[split].targets)]

@@ -30,6 +30,8 @@ def kind_at(path: str) -> str | None:
             return "decoders"
         case ["tokenizer"]:
             return "tokenizers"
+        case ["labels"]:
+            return "annotators"
         case ["encoders", source] if source in SOURCES:
             return f"{source}_encoders"
         case ["stages", _, "adapters", module] if module in MODULES:
@@ -89,7 +91,7 @@ class _Reader:
         """The components of a place."""
         kind = kind_at(path)
         if kind is None:
-            hint = "fusion, decoder, tokenizer, dataset, encoders.*, stages.*.adapters.*, stages.*.losses.* are"
+            hint = "fusion, decoder, tokenizer, dataset, labels, encoders.*, stages.*.adapters.*, stages.*.losses.* are"
             self.errors.append(ConfigError(f"space.{path}: not the place of a component", hint=hint))
             return []
         if one.components == "all":
