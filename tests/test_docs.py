@@ -90,6 +90,8 @@ def _runnable(page: Path, words: list[str]) -> list[str] | None:
     if words[0] in ("run", "plan"):
         keep = [words[index : index + 2] for index, word in enumerate(words) if word == "--set"]
         return ["plan", *files, *(part for pair in keep for part in pair)]
+    if words[0] == "search":
+        return ["search", *files, "--plan"]
     return words if words[0] == "plugins" else None
 
 

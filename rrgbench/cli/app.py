@@ -202,10 +202,13 @@ def _add_plugin_commands(app: typer.Typer) -> None:
 
 def make_app() -> typer.Typer:
     """The shell with every command."""
+    from rrgbench.cli.search import search
+
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_callback)
     app.command()(run)
     app.command()(plan)
+    app.command()(search)
     app.command("exec-step", hidden=True)(exec_step)
     leaderboard = typer.Typer(no_args_is_help=True, help="Rows side by side, floors among them.")
     leaderboard.command("show")(leaderboard_show)

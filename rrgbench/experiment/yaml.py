@@ -153,3 +153,23 @@ def read_yaml(path: Path) -> Any:
         got = f"byte {error.object[error.start]:#04x}"
         raise ConfigError(f"{path}, line {line}: not UTF-8 text", got=got) from error
     return parse_yaml(text, str(path))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what this reader, and any other, takes for the same: a word that either would take for a number is quoted."""
+
+    yaml_implicit_resolvers = {
+        first: [
+            *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+            *_Loader.yaml_implicit_resolvers.get(first, []),
+        ]
+        for first in {**yaml.SafeDumper.yaml_implicit_resolvers, **_Loader.yaml_implicit_resolvers}
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump_yaml(value: Any) -> str:
+    """Plain data as YAML text that ``parse_yaml`` reads as the same data."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,20 @@ class RunResult:
 class _Run:
     """The state of one run: which steps are waiting, running, done, failed."""
 
-    def __init__(self, plan: Plan, store: Store, executor: Executor, hooks: Hooks, listener: Listener, fail_fast: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        executor: Executor,
+        hooks: Hooks,
+        listener: Listener,
+        fail_fast: bool,
+        targets: Iterable[str] | None = None,
+    ) -> None:
         self.plan, self.store, self.executor, self.hooks, self.listener = plan, store, executor, hooks, listener
         self.fail_fast = fail_fast
         self.result = RunResult(plan)
-        self.waiting = wanted_steps(plan, store)
+        self.waiting = wanted_steps(plan, store, targets)
         self.running: dict[str, Step] = {}
         self.failed: set[str] = set()
         self.not_before: dict[str, float] = {}
@@ -159,10 +168,13 @@ class _Run:
                 self.result.rows.append(row)
 
 
-def wanted_steps(plan: Plan, store: Store) -> dict[str, Step]:
-    """The steps that are not done and that a row rests on; what only a done step would need is not wanted. In plan order."""
+def wanted_steps(plan: Plan, store: Store, targets: Iterable[str] | None = None) -> dict[str, Step]:
+    """The steps that are not done and that a row rests on; what only a done step would need is not wanted. In plan order.
+
+    ``targets``: the steps that are asked for in place of rows.
+    """
     wanted: set[str] = set()
-    waiting = [step_id for row in plan.rows for step_id in row.wanted]
+    waiting = list(targets) if targets is not None else [step_id for row in plan.rows for step_id in row.wanted]
     while waiting:
         step_id = waiting.pop()
         if step_id not in wanted and not store.is_done(step_id):
@@ -208,6 +220,20 @@ def run_plan(
     return result
 
 
+def run_steps(
+    plan: Plan, targets: Iterable[str], store: Store, executor: Executor, catalogue: Catalogue, listener: Listener | None = None
+) -> RunResult:
+    """Run some steps of a plan and what they rest on, ending at the first failure. The executor stays open, its workers warm.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    began = time.perf_counter()
+    result = _Run(plan, store, executor, Hooks(catalogue), listener or Silent(), True, targets).go()
+    result.seconds = time.perf_counter() - began
+    return result
+
+
 def run(
     experiment: Experiment | str | Path,
     *,
@@ -239,4 +265,4 @@ def run(
     return run_plan(plan, place, make_executor(catalogue, executor), catalogue, listener, fail_fast=fail_fast)
 
 
-__all__ = ["RunResult", "make_executor", "run", "run_plan", "wanted_steps"]
+__all__ = ["RunResult", "make_executor", "run", "run_plan", "run_steps", "wanted_steps"]
