@@ -21,7 +21,7 @@ _MARK = f"mark{secrets.token_hex(8)}"
 """A word that ends an answer; no text holds it, as each process makes its own."""
 
 # The tokenizer writes through three buffers of 8,192 and flushes none: a long word after each text pushes its answer out.
-_FILLER = "a" * 26_000
+_FILLER = _MARK + "a" * 26_000
 
 # An unclosed tag goes on over line ends: whatever it waits for, this ends it without closing it.
 _BREAK = '")")'
@@ -45,8 +45,9 @@ def _tokens(text: str) -> str:
 class CocoPTB:
     """pycocoevalcap's ``PTBTokenizer``: lower case, Penn Treebank tokens, punctuation dropped.
 
-    The tokenizer of Stanford CoreNLP 3.4.1 does the work, with American spellings ("oedema" becomes "edema"). A text is
-    tokenized by itself: pycocoevalcap lays all texts end to end, and takes any line separator inside of one for its end.
+    The tokenizer of Stanford CoreNLP 3.4.1 does the work. A text is tokenized by itself: pycocoevalcap lays all texts end to
+    end, so that the beginning of the next one decides about an abbreviation at the end of this one, and a line separator
+    inside of a text shifts all after it.
     """
 
     changes_references: ClassVar[bool] = True
