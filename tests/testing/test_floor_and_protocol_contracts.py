@@ -35,12 +35,20 @@ class RightFloor:
     [
         ({"draws": None}, "a plan can read", "draws is None, not a bool"),
         ({"generate": lambda self, inputs: self.reports[:3]}, "every study gets", "gives 3 reports for 6 studies"),
-        ({"generate": lambda self, inputs: self.reports[: len(inputs) or 1]}, "every study gets", "gives 1 reports for 0 studies"),
+        (
+            {"generate": lambda self, inputs: self.reports[: len(inputs) or 1]},
+            "every study gets",
+            "gives 1 reports for 0 studies",
+        ),
         ({"generate": lambda self, inputs: [None for _ in inputs]}, "every study gets", "gives NoneType, not str"),
         ({"generate": lambda self, inputs: [inputs[9].study_id]}, "every study gets", "generate raised IndexError"),
         ({"generate": lambda self, inputs: [str(random.random()) for _ in inputs]}, "deterministic", "is not deterministic"),
         ({"generate": lambda self, inputs: list(self.reports[: len(inputs)])}, "any company", "depends on the order of studies"),
-        ({"generate": lambda self, inputs: [str(len(inputs)) for _ in inputs]}, "any company", "something else for a study alone"),
+        (
+            {"generate": lambda self, inputs: [str(len(inputs)) for _ in inputs]},
+            "any company",
+            "something else for a study alone",
+        ),
         ({"draws": False}, "draws where it says so", "draws is False, and its reports depend on the seed"),
         ({"generate": lambda self, inputs: ["x" for _ in inputs]}, "draws where it says so", "8 seeds give the same reports"),
     ],
@@ -109,7 +117,12 @@ COUNTER = itertools.count()
         (Lines, {}, "by itself", "of a prediction after"),
         (RightProtocol, {"prepare": lambda self, text, side: f"{text} {next(COUNTER)}"}, "by itself", "of a prediction after"),
         (RightProtocol, {"prepare": lambda self, text, side: "."}, "words are left", "leaves no word of the prediction"),
-        (RightProtocol, {"prepare": lambda self, text, side: "no" * (side == "prediction")}, "words are left", "of the reference"),
+        (
+            RightProtocol,
+            {"prepare": lambda self, text, side: "no" * (side == "prediction")},
+            "words are left",
+            "of the reference",
+        ),
         (
             RightProtocol,
             {"prepare": lambda self, text, side: text if side == "prediction" else " ".join(self.words - set(text.split()))},
