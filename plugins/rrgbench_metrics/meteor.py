@@ -37,8 +37,8 @@ def _arguments() -> list[str]:
 
 
 _METEOR = JavaProgram("METEOR 1.5", _arguments, heap="2g")
-"""Reading its tables takes 6 s of a core and .5 GiB: one a process, kept. It needs more where a word is repeated hundreds of times
-on both sides, for it aligns each with each; 2 GiB is pycocoevalcap's limit."""
+"""Reading its tables takes 6 s of a core and .5 GiB: one a process, kept. It needs more where a word is repeated hundreds of
+times on both sides, for it aligns each with each; 2 GiB is pycocoevalcap's limit."""
 
 
 def _line(text: str) -> str:
