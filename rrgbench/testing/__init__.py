@@ -11,6 +11,7 @@ Every ``test_`` method is one check; it raises AssertionError with a sentence th
 ``failures`` run the same checks without pytest.
 """
 
+from rrgbench.testing.annotator import AnnotatorContract
 from rrgbench.testing.building import Check
 from rrgbench.testing.dataset import DatasetContract
 from rrgbench.testing.decoder import DecoderContract
@@ -26,6 +27,7 @@ from rrgbench.testing.training import AdapterContract, LossContract
 __all__ = [
     "CONTRACTS",
     "AdapterContract",
+    "AnnotatorContract",
     "Check",
     "DatasetContract",
     "DecoderContract",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rrgbench.errors import ConfigError
+from rrgbench.testing.annotator import AnnotatorContract
 from rrgbench.testing.building import Check
 from rrgbench.testing.dataset import DatasetContract
 from rrgbench.testing.decoder import DecoderContract
@@ -18,6 +19,7 @@ from rrgbench.testing.training import AdapterContract, LossContract
 
 CONTRACTS: Mapping[str, type] = {
     "adapters": AdapterContract,
+    "annotators": AnnotatorContract,
     "datasets": DatasetContract,
     "decoders": DecoderContract,
     "floors": FloorContract,
