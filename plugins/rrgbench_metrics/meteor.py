@@ -47,7 +47,7 @@ def _line(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _matches(reference: str, hypothesis: str) -> tuple[float, ...]:
     """What the jar counts for a pair."""
     # As pycocoevalcap does, in the hypothesis alone.

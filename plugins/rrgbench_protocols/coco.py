@@ -35,7 +35,7 @@ def _arguments() -> list[str]:
 _TOKENIZER = JavaProgram("Stanford PTBTokenizer", _arguments, heap="256m")
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def _tokens(text: str) -> str:
     line = _LINE_ENDS.sub(" ", text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     answer = _TOKENIZER.ask(f"{line}\n{_BREAK} {_MARK}\n{_FILLER}\n", lambda told: told.endswith(_MARK))
