@@ -166,7 +166,7 @@ class JavaProgram:
                     answer = process.converse(data, ends, self._seconds)
                 except TimeoutError:
                     self._end()
-                    hint = "the machine may be overloaded"
+                    hint = "the machine may be overloaded, or the text too long for the program"
                     raise PluginError(f"{self.name} gave no answer in {self._seconds:g} s", hint=hint) from None
                 except BaseException:
                     self._end()  # half an answer would be taken for the next one
@@ -174,7 +174,7 @@ class JavaProgram:
                 if answer is not None:
                     return answer
                 said = self._end()
-        raise PluginError(f"{self.name} (Java) died twice over one text", got=said, hint="is there memory enough?")
+        raise PluginError(f"{self.name} (Java) died twice over one text", got=said, hint="there may be too little memory")
 
     def close(self) -> None:
         """End it; the next question starts it again."""

@@ -36,8 +36,9 @@ def _arguments() -> list[str]:
     return ["-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm", "-a", str(table)]
 
 
-_METEOR = JavaProgram("METEOR 1.5", _arguments, heap="1g")
-"""Reading its tables takes 6 s of a core and .5 GiB: one a process, kept."""
+_METEOR = JavaProgram("METEOR 1.5", _arguments, heap="2g")
+"""Reading its tables takes 6 s of a core and .5 GiB: one a process, kept. It needs more where a word is repeated hundreds of
+times on both sides, for it aligns each with each; 2 GiB is pycocoevalcap's limit."""
 
 
 def _line(text: str) -> str:
@@ -46,7 +47,7 @@ def _line(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _matches(reference: str, hypothesis: str) -> tuple[float, ...]:
     """What the jar counts for a pair."""
     # As pycocoevalcap does, in the hypothesis alone.

@@ -21,7 +21,7 @@ _MARK = f"mark{secrets.token_hex(8)}"
 """A word that ends an answer; no text holds it, as each process makes its own."""
 
 # The tokenizer writes through three buffers of 8,192 and flushes none: a long word after each text pushes its answer out.
-_FILLER = "a" * 26_000
+_FILLER = _MARK + "a" * 26_000
 
 # An unclosed tag goes on over line ends: whatever it waits for, this ends it without closing it.
 _BREAK = '")")'
@@ -35,7 +35,7 @@ def _arguments() -> list[str]:
 _TOKENIZER = JavaProgram("Stanford PTBTokenizer", _arguments, heap="256m")
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def _tokens(text: str) -> str:
     line = _LINE_ENDS.sub(" ", text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     answer = _TOKENIZER.ask(f"{line}\n{_BREAK} {_MARK}\n{_FILLER}\n", lambda told: told.endswith(_MARK))
@@ -45,8 +45,9 @@ def _tokens(text: str) -> str:
 class CocoPTB:
     """pycocoevalcap's ``PTBTokenizer``: lower case, Penn Treebank tokens, punctuation dropped.
 
-    The tokenizer of Stanford CoreNLP 3.4.1 does the work, with American spellings ("oedema" becomes "edema"). A text is
-    tokenized by itself: pycocoevalcap lays all texts end to end, and takes any line separator inside of one for its end.
+    The tokenizer of Stanford CoreNLP 3.4.1 does the work. A text is tokenized by itself: pycocoevalcap lays all texts end to
+    end, so that the beginning of the next one decides about an abbreviation at the end of this one, and a line separator
+    inside of a text shifts all after it.
     """
 
     changes_references: ClassVar[bool] = True

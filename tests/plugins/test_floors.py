@@ -1,4 +1,4 @@
-"""Floors ``constant`` and ``random``."""
+"""Floors ``constant``, ``most_frequent`` and ``random``, and what all floors keep to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from pycocoevalcap.bleu.bleu import Bleu as CocoBleu
 from rrgbench_datasets import IUXray
-from rrgbench_floors import Constant, Random
+from rrgbench_floors import Constant, MostFrequent, Random, rrgbench_floors
 from rrgbench_metrics import Bleu, Cider, Rouge
 from rrgbench_protocols import R2GenIU, Raw
 
 from rrgbench import Examples, Inputs, Targets, Texts
+from rrgbench.testing import failures
+
+torch.set_num_threads(1)
 
 
 def examples(reports: list[str]) -> Examples:
@@ -67,6 +71,23 @@ def test_constant_writes_one_train_report_for_everybody() -> None:
     assert reports[0] in train
 
 
+@pytest.mark.parametrize("name", sorted(rrgbench_floors()))
+def test_every_floor_keeps_its_contract(name: str) -> None:
+    assert failures("floors", rrgbench_floors()[name]) == {}
+
+
+def test_most_frequent_counts_what_the_protocol_makes_equal_and_gives_it_as_it_stands() -> None:
+    train = ("Heart is big.", "Lungs are clear.", "heart is big", "Lungs are clear.", "Heart is BIG.")
+    floor = MostFrequent(train, R2GenIU(train, threshold=1))
+    assert floor.generate(examples(["x"] * 3).inputs) == ["Heart is big."] * 3
+    assert MostFrequent(train, Raw()).report == "Lungs are clear."
+
+
+def test_most_frequent_takes_the_first_of_equals() -> None:
+    assert MostFrequent(("b", "a", "a", "b"), Raw()).report == "b"
+    assert MostFrequent(("c", "a", "b", "b", "a"), Raw()).report == "a"
+
+
 def test_random_hangs_on_seed_and_study_and_not_on_order() -> None:
     train = [f"report {place}" for place in range(50)]
     studies = examples(["x"] * 30).inputs
@@ -81,6 +102,23 @@ def test_random_hangs_on_seed_and_study_and_not_on_order() -> None:
 def test_floors_say_whether_they_draw() -> None:
     assert Random.draws
     assert not Constant.draws
+    assert not MostFrequent.draws
+
+
+def test_most_frequent_on_the_real_data_gives_its_known_figures() -> None:
+    root = Path(os.environ.get("RRGBENCH_DATA", "absent")) / "iu_xray"
+    if not root.is_dir():
+        pytest.skip("RRGBENCH_DATA holds no iu_xray")
+    data = IUXray(root)
+    train = tuple(target.report for target in data.targets("train"))
+    protocol = R2GenIU(train)
+    report = protocol.prepare(MostFrequent(train, protocol).report, "prediction")
+    targets = data.targets("test")
+    references = tuple(protocol.prepare(target.report, "reference") for target in targets)
+    texts = Texts(tuple(target.study_id for target in targets), (report,) * len(targets), references)
+    values = Bleu().aggregate(Bleu().score(texts)) | Rouge().aggregate(Rouge().score(texts))
+    golden = {"bleu_1": 0.2415, "bleu_2": 0.1466, "bleu_3": 0.1055, "bleu_4": 0.0810, "rouge_l": 0.3122}
+    assert {name: round(value, 4) for name, value in values.items()} == golden
 
 
 def test_constant_on_the_real_data_gives_the_published_floor() -> None:
