@@ -89,6 +89,8 @@ class RowPlan:
     """Metric -> its values -> their names in the row."""
     floors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For a cell: floor -> its intervals steps by metric, on the same data set."""
+    split: Split = "test"
+    """Which split of the data set stands in ``record`` as test."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Plan:
         waiting = [step_id]
         while waiting:
             current = waiting.pop()
-            if current not in found:
+            if current not in found and current in self.steps:  # predictions from outside are no step
                 found.add(current)
                 waiting += self.steps[current].needed
         return frozenset(found)

@@ -69,7 +69,8 @@ def print_boards(found: Sequence[Board], asked: str | None) -> None:
     """One table a board: best headline first, floors among the cells."""
     console = _console()
     for board in found:
-        title = f"{board.dataset} test, {board.n} studies, protocol {board.protocol}, references {board.references[:8]}"
+        about = f"{board.dataset} {board.rows[0].split}, {board.n} studies"
+        title = f"{about}, protocol {board.protocol}, references {board.references[:8]}"
         table = Table(title=title, title_justify="left", caption_justify="left")
         table.add_column("row", overflow="fold")
         table.add_column("seeds", justify="right")
