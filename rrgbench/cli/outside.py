@@ -106,6 +106,8 @@ class _Asked:
         protocol = catalogue.resolve("protocols", _yaml(named, "--protocol"), "--protocol")
         metrics = None if self.metrics is None else chosen(catalogue, "metrics", _list(self.metrics, "--metrics"), "--metrics")
         floors = None if self.floors is None else chosen(catalogue, "floors", _list(self.floors, "--floors"), "--floors")
+        if metrics == ():
+            raise ConfigError("--metrics", got="none", expected="at least one")
         if self.references is not None:
             source = reference_source(store, read_texts(self.references, ("reference", "report")))
         else:
