@@ -254,7 +254,7 @@ def test_a_system_stands_beside_floors_and_cells_and_costs_nothing_twice(
     jsonl.write_text("".join(json.dumps({"study_id": s, "prediction": t}) + "\n" for s, t in reports.items()))
     again = shell(*[jsonl if word == path else word for word in asked], "--title", "mine", "--json")
     assert again.json["executed"] == {}
-    assert again.json["row"] == told["row"]
+    assert again.json["row"] | {"written": ""} == told["row"] | {"written": ""}
 
     human = shell(*asked)
     assert human.code == 0

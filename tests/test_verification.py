@@ -365,7 +365,7 @@ def test_a_row_is_verified_or_refused_from_the_shell(tmp_path: Path, shell: Any,
     finally:
         brought.row = before
     row["values"]["bleu_4"]["value"] = 0.99
-    (tmp_path / "row.json").write_text(json.dumps(row))
+    (tmp_path / "row.json").write_text(json.dumps(row | {"floors": {}, "floor_origins": {}}))
     refused = shell("leaderboard", "verify", tmp_path / "row.json", *files, "--json")
     assert refused.code == 1
     assert refused.json["verified"] is False
