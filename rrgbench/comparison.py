@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -254,44 +254,48 @@ def compare(
         StoreError: statistics or inputs are not in the store.
     """
     inputs = _inputs(store, pairs[0][0])
-    subjects = [item.subject_id for item in inputs]
     same_seeds = [_same_seeds(*pair) for pair in pairs]
     found: dict[str, Line] = {}
     each: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-    for names, rows_keys in _by_metric(pairs, values):
-        metric = _metric(catalogue, pairs[0][0], rows_keys[0][0])
+    for names, keys in _by_metric(pairs, values):
+        metric = _metric(catalogue, pairs[0][0], keys[0][0])
         runs = [
-            Pair(_runs(store, one, keys[0], len(inputs)), _runs(store, other, keys[1], len(inputs)), same)
-            for (one, other), keys, same in zip(pairs, rows_keys, same_seeds, strict=True)
+            Pair(_runs(store, one, key, len(inputs)), _runs(store, other, other_key, len(inputs)), same)
+            for (one, other), (key, other_key), same in zip(pairs, keys, same_seeds, strict=True)
         ]
-        intervals: Mapping[str, Interval] = {}
-        p: Mapping[str, float] = {}
-        if metric.resampled:
-            intervals = paired_bootstrap(metric, runs, subjects, resamples=resamples, seed=seed)
-            p = randomisation(metric, runs, subjects, trials=resamples, seed=seed)
-            if deltas:
-                each |= {name: study for own, name in names.items() for study in [_each(metric, runs, own, len(inputs))]}
-        differences = difference(metric, runs)
-        for own, name in names.items():
-            interval = intervals.get(own)
-            found[name] = Line(
-                value=name,
-                better=metric.values[own],
-                first=float(np.mean([mean_values(metric, pair.first)[own] for pair in runs])),
-                second=float(np.mean([mean_values(metric, pair.second)[own] for pair in runs])),
-                difference=differences[own],
-                low=interval.low if interval else None,
-                high=interval.high if interval else None,
-                p=p.get(own),
-                p_holm=None,
-            )
+        found |= _lines(metric, runs, names, [item.subject_id for item in inputs], resamples, seed)
+        if deltas and metric.resampled:
+            each |= {name: _each(metric, runs, own, len(inputs)) for own, name in names.items()}
     adjusted = holm({name: line.p for name, line in found.items() if line.p is not None})
-    lines = [_adjusted(found[name], adjusted.get(name)) for name in values]
-    return Comparison(tuple(lines), inputs, all(same_seeds), each)
+    lines = tuple(replace(found[name], p_holm=adjusted.get(name)) for name in values)
+    return Comparison(lines, inputs, all(same_seeds), each)
 
 
-def _adjusted(line: Line, p: float | None) -> Line:
-    return Line(**{**line.__dict__, "p_holm": p})
+def _lines(
+    metric: Metric, runs: Sequence[Pair], names: Mapping[str, str], subjects: Sequence[str], resamples: int, seed: int
+) -> dict[str, Line]:
+    """The lines of one metric's values, p not yet adjusted."""
+    intervals: Mapping[str, Interval] = {}
+    p: Mapping[str, float] = {}
+    if metric.resampled:
+        intervals = paired_bootstrap(metric, runs, subjects, resamples=resamples, seed=seed)
+        p = randomisation(metric, runs, subjects, trials=resamples, seed=seed)
+    sides = [[mean_values(metric, side) for side in (pair.first, pair.second)] for pair in runs]
+    differences = difference(metric, runs)
+    return {
+        name: Line(
+            value=name,
+            better=metric.values[own],
+            first=float(np.mean([first[own] for first, _ in sides])),
+            second=float(np.mean([second[own] for _, second in sides])),
+            difference=differences[own],
+            low=intervals[own].low if own in intervals else None,
+            high=intervals[own].high if own in intervals else None,
+            p=p.get(own),
+            p_holm=None,
+        )
+        for own, name in names.items()
+    }
 
 
 def _inputs(store: Store, row: Row) -> tuple[Inputs, ...]:
