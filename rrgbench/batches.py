@@ -7,7 +7,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from rrgbench.types import VIEWS, InputBatch, Inputs, TargetBatch, Targets
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 """uint8 (n_images, C, H, W): the films of all studies, in order, as ``ImageEncoder.prepare`` made them."""
+
+Tokens = np.ndarray[Any, np.dtype[np.float32]]
+"""float32 (n_images, N, D): what a frozen image encoder made of the films of all studies, in order."""
 
 Progress = Callable[[int, int, str], None]
 """Told how far something is: done, total, a note."""
@@ -156,24 +159,16 @@ class _Ragged:
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-_T = TypeVar("_T")
-
-
-def _needed(value: _T | None, what: str) -> _T:
-    if value is None:
-        raise DataError(f"this study set has no {what}")
-    return value
-
-
 class StudySet:
     """Studies that give batches of tensors. Generation is handed a set without ``targets``: it cannot give a ``TargetBatch``.
 
     Args:
         inputs: the studies.
         pixels: the films of all studies in order, uint8 (n_images, C, H, W), may be memory-mapped; None without image encoder.
+        image_tokens: in place of pixels, what a frozen image encoder gave for them, float32 (n_images, N, D).
         context_tokenizer: the text encoder's tokenizer; None without text encoder.
         targets: the reports, in the order of ``inputs``.
-        report_tokenizer: the tokenizer that the decoder writes in; needed with ``targets``.
+        report_tokenizer: the tokenizer that the decoder writes in; None without decoder.
         report_encoder_tokenizer: the text encoder's tokenizer for ``report_ids``; None where nothing reads them.
         label_names: the findings of ``labels`` (B, K), in order.
         active_nodes: bool (n, G), the knowledge graph's active nodes of each study; None without knowledge encoder.
@@ -188,6 +183,7 @@ class StudySet:
         inputs: Sequence[Inputs],
         *,
         pixels: Pixels | None = None,
+        image_tokens: Tokens | None = None,
         context_tokenizer: Tokenizer | None = None,
         targets: Sequence[Targets] | None = None,
         report_tokenizer: Tokenizer | None = None,
@@ -196,33 +192,38 @@ class StudySet:
         active_nodes: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
     ) -> None:
         self.study_ids = tuple(study.study_id for study in inputs)
+        assert pixels is None or image_tokens is None, "films are given once"
         self._pixels = None if pixels is None else np.asarray(pixels)
+        self._tokens = None if image_tokens is None else np.asarray(image_tokens)
         self._active_nodes = active_nodes
         self._context: _Ragged | None = None
         self._reports: _Ragged | None = None
         self._report_ids: _Ragged | None = None
         self._labels: _Labels | None = None
         if self._pixels is not None:
-            self._index_films(inputs, self._pixels)
+            self._index_films(inputs, self._pixels.dtype == np.uint8 and self._pixels.ndim == 4, self._pixels)
+        if self._tokens is not None:
+            self._index_films(inputs, self._tokens.dtype == np.float32 and self._tokens.ndim == 3, self._tokens)
         if context_tokenizer is not None:
             self._context = _Ragged([study.context for study in inputs], self.study_ids, context_tokenizer)
         if targets is not None:
             if tuple(target.study_id for target in targets) != self.study_ids:
                 raise DataError("inputs and targets are not of the same studies in the same order")
             reports = [target.report for target in targets]
-            self._reports = _Ragged(reports, self.study_ids, _needed(report_tokenizer, "report tokenizer"))
+            if report_tokenizer is not None:
+                self._reports = _Ragged(reports, self.study_ids, report_tokenizer)
             if report_encoder_tokenizer is not None:
                 self._report_ids = _Ragged(reports, self.study_ids, report_encoder_tokenizer)
             if label_names:
                 self._labels = _label_matrix(targets, label_names)
+        self._has_targets = targets is not None
 
-    def _index_films(self, inputs: Sequence[Inputs], pixels: Pixels) -> None:
+    def _index_films(self, inputs: Sequence[Inputs], right: bool, films: Pixels | Tokens) -> None:
         counts = [len(study.images) for study in inputs]
-        if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != sum(counts):
+        if not right or len(films) != sum(counts):
+            expected = f"uint8 ({sum(counts)}, C, H, W), or float32 ({sum(counts)}, N, D)"
             raise DataError(
-                "the prepared films are not those of the studies",
-                got=f"{pixels.dtype} {pixels.shape}",
-                expected=f"uint8 ({sum(counts)}, C, H, W)",
+                "the prepared films are not those of the studies", got=f"{films.dtype} {films.shape}", expected=expected
             )
         self._films = np.cumsum([0, *counts])
         self._views = [np.array([_view_id(study, view) for view in study.views], dtype=np.int64) for study in inputs]
@@ -237,32 +238,42 @@ class StudySet:
 
     def inputs_batch(self, indices: Sequence[int]) -> InputBatch:
         """What a generator may see of these studies; padded to their most views and their longest context."""
-        pixel_values, view_mask, view_ids = self._film_batch(indices) if self._pixels is not None else (None, None, None)
+        films: dict[str, Tensor] = {}
+        if self._pixels is not None:
+            films = {"pixel_values": self._films_of(indices, self._pixels), **self._view_batch(indices)}
+        elif self._tokens is not None:
+            films = {"image_tokens": self._films_of(indices, self._tokens), **self._view_batch(indices)}
         context_ids, context_mask = self._context.batch(indices) if self._context is not None else (None, None)
         return InputBatch(
             study_ids=tuple(self.study_ids[index] for index in indices),
-            pixel_values=pixel_values,
-            view_mask=view_mask,
-            view_ids=view_ids,
+            **films,
             context_ids=context_ids,
             context_mask=context_mask,
             active_nodes=None if self._active_nodes is None else torch.from_numpy(self._active_nodes[list(indices)]),
         )
 
-    def _film_batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        pixels = _needed(self._pixels, "films")
-        counts = np.array([len(self._views[index]) for index in indices])
-        mask = np.arange(counts.max(initial=0)) < counts[:, None]
+    def _view_batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        mask = self._view_mask(indices)
         view_ids = np.zeros(mask.shape, dtype=np.int64)
         view_ids[mask] = np.concatenate([self._views[index] for index in indices])
+        return {"view_mask": torch.from_numpy(mask), "view_ids": torch.from_numpy(view_ids)}
+
+    def _view_mask(self, indices: Sequence[int]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        counts = np.array([len(self._views[index]) for index in indices])
+        mask: np.ndarray[Any, np.dtype[np.bool_]] = np.arange(counts.max(initial=0)) < counts[:, None]
+        return mask
+
+    def _films_of(self, indices: Sequence[int], films: Pixels | Tokens) -> Tensor:
+        mask = self._view_mask(indices)
         rows = np.zeros(mask.shape, dtype=np.int64)
         rows[mask] = np.concatenate([np.arange(self._films[index], self._films[index + 1]) for index in indices])
         # Gathered straight into torch's memory: one copy, and aligned the same way in every process.
-        values = torch.empty((*mask.shape, *pixels.shape[1:]), dtype=torch.uint8)
-        np.take(pixels, rows.ravel(), axis=0, out=values.numpy().reshape(-1, *pixels.shape[1:]), mode="clip")
+        kind = torch.uint8 if films.dtype == np.uint8 else torch.float32
+        values = torch.empty((*mask.shape, *films.shape[1:]), dtype=kind)
+        np.take(films, rows.ravel(), axis=0, out=values.numpy().reshape(-1, *films.shape[1:]), mode="clip")
         if not mask.all():
             values[torch.from_numpy(~mask)] = 0
-        return values, torch.from_numpy(mask), torch.from_numpy(view_ids)
+        return values
 
     def targets_batch(self, indices: Sequence[int]) -> TargetBatch:
         """What these studies are judged by.
@@ -270,7 +281,9 @@ class StudySet:
         Raises:
             DataError: the set was made without targets.
         """
-        input_ids, attention_mask = _needed(self._reports, "targets").batch(indices)
+        if not self._has_targets:
+            raise DataError("this study set has no targets")
+        input_ids, attention_mask = self._reports.batch(indices) if self._reports is not None else (None, None)
         report_ids, report_mask = self._report_ids.batch(indices) if self._report_ids is not None else (None, None)
         return TargetBatch(
             study_ids=tuple(self.study_ids[index] for index in indices),

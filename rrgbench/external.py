@@ -11,7 +11,8 @@ from rrgbench.data import DataRecord, load_targets, read_dataset, record_referen
 from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
-from rrgbench.plan import Plan, RowPlan, _Compiler, _floor_titles, _keys, _value_names
+from rrgbench.plan import Compiler, Plan, RowPlan, Written
+from rrgbench.plan.compiling import _keys, _value_names, floor_titles
 from rrgbench.predictions import TextFile
 from rrgbench.row import Row
 from rrgbench.steps.context import write_predictions
@@ -155,7 +156,7 @@ def measures(source: Source, protocol: Component, metrics: Sequence[Component], 
     there = {name for own in _value_names(_keys(applied)).values() for name in own.values()}
     missing = {name: why for key, why in reasons.items() if why for name in names[key].values() if name not in there}
     if not source.whole:
-        missing |= {f"floor {title}": _NO_TRAIN for title in _floor_titles(floors)}
+        missing |= {f"floor {title}": _NO_TRAIN for title in floor_titles(floors)}
     return Measures(protocol, applied, tuple(floors) if source.whole else (), missing)
 
 
@@ -213,15 +214,16 @@ def external_plan(source: Source, how: Measures, given: Given, floor_seeds: Sequ
         floors=how.floors,
         baseline=None,
     )
-    compiler = _Compiler(experiment)
+    compiler = Compiler(experiment)
     rows: list[RowPlan] = []
     floors: dict[str, Mapping[str, str]] = {}
-    for floor, title in zip(how.floors, _floor_titles(how.floors), strict=True):
+    for floor, title in zip(how.floors, floor_titles(how.floors), strict=True):
         drawn: Sequence[int | None] = (floor_seeds or seeds) if floor.attributes["draws"] else [None]
-        runs = {seed or 0: compiler.floor(floor, title, source.record, seed) for seed in drawn}
+        runs = {seed or 0: Written(compiler.floor(floor, title, source.record, seed)) for seed in drawn}
         rows.append(_of_split(compiler.row(floor, title, source.dataset, source.record, runs), source.split))
         floors[title] = rows[-1].intervals
-    row = compiler.row(source.dataset, given.title, source.dataset, source.record, given.runs)
+    written = {seed: Written(step_id) for seed, step_id in given.runs.items()}
+    row = compiler.row(source.dataset, given.title, source.dataset, source.record, written)
     identity = {
         "config": (config := {EXPERIMENT: list(given.runs.values())}),
         "dataset": source.dataset.identity(),

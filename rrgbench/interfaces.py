@@ -142,7 +142,12 @@ class Decoder(Protocol):
 
 
 class Adapter(Protocol):
-    """Changes how a module trains. Its factory asks for ``module``; called, it gives the module to train instead."""
+    """Changes how a module trains. Its factory asks for ``module``; called, it gives the module to train instead.
+
+    ``trains`` says whether anything of the module is trained then.
+    """
+
+    trains: ClassVar[bool]
 
     def __call__(self) -> nn.Module: ...
 
@@ -272,7 +277,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("fusions", Fusion, "dims memory_dim"),
         _kind("tokenizers", Tokenizer, "train_reports own_tokenizer"),
         _kind("decoders", Decoder, "tokenizer graph", "own_tokenizer"),
-        _kind("adapters", Adapter, "module"),
+        _kind("adapters", Adapter, "module", "trains"),
         _kind("losses", Loss, "tokenizer", "needs"),
         _kind("annotators", Annotator, ""),
         _kind("protocols", ScoringProtocol, "train_reports", "changes_references"),

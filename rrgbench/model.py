@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rrgbench.errors import ConfigError, PluginError
 from rrgbench.interfaces import SOURCES, Decoder, Fusion, ImageEncoder, KnowledgeEncoder, TextEncoder
 from rrgbench.types import VIEWS, Features, InputBatch, Output, TargetBatch
 
-MODULES: tuple[str, ...] = (*SOURCES, "fusion", "decoder")
+MODULES: tuple[str, ...] = (*SOURCES, "fusion", "decoder", "heads")
 """The names under which a recipe trains, adapts and paces the parts of a model."""
+
+_LARGEST_SCALE = 100.0
+_FIRST_SCALE = 1 / 0.07
+
+
+_Given = TypeVar("_Given")
 
 
 def is_frozen(module: nn.Module) -> bool:
@@ -23,8 +30,46 @@ def is_frozen(module: nn.Module) -> bool:
     return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
 
+class Heads(nn.Module):
+    """What losses beside the report's read of the encoders: embeddings of films and report, and logits of findings.
+
+    Args:
+        dims: source -> width of its tokens.
+        embedding_dim: width of the common space of films and reports (image and text must be there); None without it.
+            Its temperature is learnt, starts at .07 and ends at .01, as in CLIP (Radford et al., 2021).
+        findings: number of findings; 0 without their logits.
+    """
+
+    def __init__(self, dims: Mapping[str, int], *, embedding_dim: int | None = None, findings: int = 0) -> None:
+        super().__init__()
+        self.image_projection = self.report_projection = self.log_scale = self.findings = None
+        if embedding_dim is not None:
+            self.image_projection = nn.Linear(dims["image"], embedding_dim, bias=False)
+            self.report_projection = nn.Linear(dims["text"], embedding_dim, bias=False)
+            self.log_scale = nn.Parameter(torch.tensor(_FIRST_SCALE).log())
+        if findings:
+            self.findings = nn.Linear(dims["image"], findings)
+
+    def embed_image(self, image: Features) -> Tensor | None:
+        """(B, E) of length 1."""
+        return None if self.image_projection is None else F.normalize(self.image_projection(_mean(image)), dim=1)
+
+    def embed_report(self, report: Features) -> Tensor | None:
+        """(B, E) of length 1."""
+        return None if self.report_projection is None else F.normalize(self.report_projection(_mean(report)), dim=1)
+
+    def scale(self) -> Tensor | None:
+        """What cosines are multiplied with."""
+        return None if self.log_scale is None else self.log_scale.exp().clamp(max=_LARGEST_SCALE)
+
+    def finding_logits(self, image: Features) -> Tensor | None:
+        """(B, K)."""
+        found: Tensor | None = None if self.findings is None else self.findings(_mean(image))
+        return found
+
+
 class Model(nn.Module):
-    """A report generator.
+    """A report generator, or those parts of one that the losses of a stage read.
 
     The views of a study are folded into the batch for the image encoder, their tokens laid end to end, and an embedding
     of the view (owned by the model, part of module ``image``) added to each. Only real films are encoded, so that padding
@@ -32,25 +77,37 @@ class Model(nn.Module):
 
     Args:
         encoders: source -> encoder, for the sources (of image, text, knowledge) that are present.
-        fusion: features to memory.
+        fusion: features to memory; None, as the decoder, where no report is written.
         decoder: memory to report.
+        heads: for losses beside the report's; None where there are none.
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], fusion: nn.Module, decoder: nn.Module) -> None:
+    augment = True
+    """Whether films are augmented while the model is in training mode."""
+
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        fusion: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        heads: Heads | None = None,
+    ) -> None:
         super().__init__()
         assert set(encoders) <= set(SOURCES), f"sources are {SOURCES}, not {sorted(encoders)}"
+        assert (fusion is None) == (decoder is None), "a decoder reads what a fusion makes"
         self.encoders = nn.ModuleDict({source: encoders[source] for source in SOURCES if source in encoders})
         if "image" in self.encoders:
             self.view_embedding = nn.Embedding(len(VIEWS), cast(ImageEncoder, self.encoders["image"]).num_features)
             nn.init.normal_(self.view_embedding.weight, std=0.02)
         self.fusion = fusion
         self.decoder = decoder
+        self.heads = heads
 
     def train(self, mode: bool = True) -> Model:
         """As ``nn.Module.train``, but frozen parts stay in evaluation mode."""
         super().train(mode)
         for part in (*self.encoders.values(), self.fusion, self.decoder):
-            if mode and is_frozen(part):
+            if mode and part is not None and is_frozen(part):
                 part.eval()
         return self
 
@@ -59,7 +116,8 @@ class Model(nn.Module):
         parts: dict[str, nn.Module] = dict(self.encoders.items())
         if "image" in parts:
             parts["image"] = nn.ModuleList([parts["image"], self.view_embedding])
-        return {**parts, "fusion": self.fusion, "decoder": self.decoder}
+        others = {"fusion": self.fusion, "decoder": self.decoder, "heads": self.heads}
+        return {**parts, **{name: part for name, part in others.items() if part is not None}}
 
     def parameters_by_module(self) -> dict[str, dict[str, nn.Parameter]]:
         """Module name -> parameter name -> parameter. A parameter that two modules share counts for the first."""
@@ -83,33 +141,43 @@ class Model(nn.Module):
         return {source: read[source](batch) for source in self.encoders}
 
     def _image(self, batch: InputBatch) -> Features:
-        module = self.encoders["image"]
-        encoder = cast(ImageEncoder, module)
-        pixels, mask = _given(batch.pixel_values, "films"), _given(batch.view_mask, "views")
-        view_ids = _given(batch.view_ids, "views")
-        studies, views = mask.shape
-        pixels, flat_ids = pixels.flatten(0, 1), view_ids.flatten()
+        """Tokens of the real films, at their places: (B, V * N, D)."""
+        mask, view_ids = _given(batch.view_mask, "views"), _given(batch.view_ids, "views")
         # None where every study has all its views: nothing to pick out and put back then.
         real = None if bool(mask.all()) else mask.flatten().nonzero().squeeze(1)
+        films = batch.image_tokens if batch.image_tokens is not None else _given(batch.pixel_values, "films")
+        films, flat_ids = films.flatten(0, 1), view_ids.flatten()
         if real is not None:
-            pixels, flat_ids = pixels.index_select(0, real), flat_ids.index_select(0, real)
-        with _graph_unless_frozen(module):
-            tokens = encoder(encoder.transform(pixels, self.training))
-        tokens = _checked("image encoder", module, tokens, len(pixels), encoder.num_features)
+            films, flat_ids = films.index_select(0, real), flat_ids.index_select(0, real)
+        tokens = films if batch.image_tokens is not None else self.film_tokens(films)
         tokens = tokens + self.view_embedding(flat_ids)[:, None]
         if real is not None:
-            tokens = tokens.new_zeros(studies * views, *tokens.shape[1:]).index_copy(0, real, tokens)
-        length = tokens.shape[1]
+            tokens = tokens.new_zeros(mask.numel(), *tokens.shape[1:]).index_copy(0, real, tokens)
+        studies, length = len(mask), tokens.shape[1]
         return Features(
-            hidden_states=tokens.reshape(studies, views * length, tokens.shape[2]),
+            hidden_states=tokens.reshape(studies, -1, tokens.shape[2]),
             mask=mask.repeat_interleave(length, dim=1),
             view_ids=view_ids.repeat_interleave(length, dim=1),
         )
 
+    def film_tokens(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, C, H, W), one film each, to tokens (n, N, D) before anything is added to them.
+
+        Raises:
+            PluginError: the image encoder gives another shape than its contract says.
+        """
+        module = self.encoders["image"]
+        encoder = cast(ImageEncoder, module)
+        with _graph_unless_frozen(module):
+            tokens = encoder(encoder.transform(pixels, self.training and self.augment))
+        return _checked("image encoder", module, tokens, len(pixels), encoder.num_features)
+
     def _text(self, batch: InputBatch) -> Features:
+        return self._read(_given(batch.context_ids, "context"), _given(batch.context_mask, "context"))
+
+    def _read(self, ids: Tensor, mask: Tensor) -> Features:
         module = self.encoders["text"]
         encoder = cast(TextEncoder, module)
-        ids, mask = _given(batch.context_ids, "context"), _given(batch.context_mask, "context")
         with _graph_unless_frozen(module):
             tokens = encoder(ids, mask)
         return Features(_checked("text encoder", module, tokens, len(ids), encoder.num_features, mask.shape[1]), mask)
@@ -135,7 +203,7 @@ class Model(nn.Module):
         if not isinstance(memory, Features):
             raise PluginError(f"{name} gave no Features", got=type(memory).__name__)
         rows, width = len(next(iter(features.values())).mask), cast(Decoder, self.decoder).hidden_size
-        hidden = _checked("fusion", self.fusion, memory.hidden_states, rows, width)
+        hidden = _checked("fusion", cast(nn.Module, self.fusion), memory.hidden_states, rows, width)
         mask = memory.mask
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != hidden.shape[:2]:
             got = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
@@ -144,17 +212,50 @@ class Model(nn.Module):
             raise PluginError(f"{name} masks every token of a study", expected="at least one True a row of the mask")
         return memory
 
+    def embed(self, batch: InputBatch, targets: TargetBatch) -> tuple[Tensor | None, Tensor | None]:
+        """Embeddings of films and of reports, each (B, E) of length 1; None without the heads for them."""
+        heads = _given(self.heads, "embeddings")
+        image = heads.embed_image(self._image(batch)) if "image" in self.encoders else None
+        return image, self._report(heads, targets)
+
+    def _report(self, heads: Heads, targets: TargetBatch) -> Tensor | None:
+        if heads.report_projection is None:
+            return None
+        return heads.embed_report(self._read(_given(targets.report_ids, "reports"), _given(targets.report_mask, "reports")))
+
     def forward(self, batch: InputBatch, targets: TargetBatch) -> Output:
         """Everything the losses read. Logits are (B, T, vocabulary), ``logits[:, t]`` for ``input_ids[:, t + 1]``."""
         features = self.encode(batch)
+        memory, logits = self._decode(features, targets) if self.decoder is not None else (None, None)
+        heads, image = self.heads, features.get("image")
+        if heads is None:
+            return Output(features, memory, logits)
+        return Output(
+            features=features,
+            memory=memory,
+            logits=logits,
+            image_embedding=heads.embed_image(image) if image is not None else None,
+            report_embedding=self._report(heads, targets),
+            logit_scale=heads.scale(),
+            finding_logits=heads.finding_logits(image) if image is not None else None,
+        )
+
+    def _decode(self, features: Mapping[str, Features], targets: TargetBatch) -> tuple[Features, Tensor]:
         memory = self._fuse(features)
-        logits = cast(Decoder, self.decoder)(memory, targets.input_ids, targets.attention_mask)
-        studies, length = targets.input_ids.shape
+        ids, mask = _given(targets.input_ids, "reports"), _given(targets.attention_mask, "reports")
+        logits = cast(Decoder, self.decoder)(memory, ids, mask)
+        studies, length = ids.shape
         if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != (studies, length):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             name = type(self.decoder).__name__
             raise PluginError(f"decoder {name}: wrong logits", got=got, expected=f"({studies}, {length}, vocabulary)")
-        return Output(logits=logits, memory=memory, features=features)
+        return memory, logits
+
+
+def _mean(features: Features) -> Tensor:
+    """The mean of the real tokens, (B, D)."""
+    weights = features.mask.to(features.hidden_states.dtype)
+    return (features.hidden_states * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
 
 
 def _graph_unless_frozen(module: nn.Module) -> AbstractContextManager[object]:
@@ -162,7 +263,7 @@ def _graph_unless_frozen(module: nn.Module) -> AbstractContextManager[object]:
     return torch.no_grad() if is_frozen(module) else nullcontext()
 
 
-def _given(value: Tensor | None, what: str) -> Tensor:
+def _given(value: _Given | None, what: str) -> _Given:
     if value is None:
         raise ConfigError(f"the model reads {what}, but the study set has none")
     return value

@@ -46,6 +46,7 @@ class Row(BaseModel):
 
     ``protocol_options`` and ``metrics`` (key -> identity of the component) say how to score again. By seed, in order:
     ``predictions``, the SHA-256 of each predictions file, and ``scores``, metric -> steps with each report's statistics.
+    ``aurocs``: stage -> mean AUROC over findings on validate, for each seed, where a stage teaches the image encoder findings.
     ``inputs``: the digest of the split's inputs in the store, which name the subjects. ``floor_origins``: how floors are made.
     """
 
@@ -78,6 +79,7 @@ class Row(BaseModel):
     steps: dict[str, str]
     predictions: list[str]
     scores: dict[str, list[str]]
+    aurocs: dict[str, list[float]]
     split: Split = "test"
     inputs: str = ""
     floor_origins: dict[str, FloorOrigin] = {}
@@ -124,6 +126,10 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         steps={f"seed {seed}": step_id for seed, step_id in row.runs.items()},
         predictions=[done.files["predictions.jsonl"] for done in generated],
         scores={key: list(plan.steps[step_id].upstream["scores"]) for key, step_id in row.intervals.items()},
+        aurocs={
+            stage: [float(read_json(store.artifact(step_id) / "auroc.json")["mean"]) for step_id in steps]
+            for stage, steps in row.aurocs.items()
+        },
         split=row.split,
         inputs=test.inputs,
         floor_origins={floor: _floor_origin(plan, row.floors[floor]) for floor in floors},

@@ -16,6 +16,9 @@ from rrgbench.interfaces import Metric, ScoringProtocol
 from rrgbench.statistics import Statistics
 from rrgbench.types import Side, Targets, Texts
 
+Embeddings = tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]
+"""Of films and of reports, each (n, E), in the order of the targets."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -35,6 +38,7 @@ def score(
     protocol_name: str,
     metric_version: str,
     annotators: Sequence[str] = (),
+    embeddings: Embeddings | None = None,
 ) -> Score:
     """Score predictions by study id against the references of exactly these studies.
 
@@ -42,16 +46,14 @@ def score(
         DataError: a study without a prediction, or a prediction without a study.
         PluginError: the metric breaks its contract (rows, names, values that are not finite).
     """
-    wanted = [target.study_id for target in targets]
-    missing = [study for study in wanted if study not in predictions]
-    extra = sorted(set(predictions) - set(wanted))
-    if missing or extra:
-        got = f"{len(missing)} missing ({', '.join(missing[:3])}), {len(extra)} unknown ({', '.join(extra[:3])})"
-        raise DataError("predictions are not of the studies to be scored", got=got, expected=f"{len(wanted)} studies")
+    wanted = _same_studies(predictions, targets)
     texts = Texts(
         study_ids=tuple(wanted),
         predictions=_prepared(protocol, [predictions[study] for study in wanted], "prediction"),
         references=_prepared(protocol, [target.report for target in targets], "reference"),
+        labels=tuple(target.labels for target in targets) if "labels" in metric.needs else None,
+        image_embeddings=None if embeddings is None else embeddings[0],
+        report_embeddings=None if embeddings is None else embeddings[1],
     )
     name = type(metric).__name__
     scored = metric.score(texts)
@@ -77,6 +79,16 @@ def score(
         "n": len(wanted),
     }
     return Score(statistics, {name: float(values[name]) for name in metric.values}, signature)
+
+
+def _same_studies(predictions: Mapping[str, str], targets: Sequence[Targets]) -> list[str]:
+    wanted = [target.study_id for target in targets]
+    missing = [study for study in wanted if study not in predictions]
+    extra = sorted(set(predictions) - set(wanted))
+    if missing or extra:
+        got = f"{len(missing)} missing ({', '.join(missing[:3])}), {len(extra)} unknown ({', '.join(extra[:3])})"
+        raise DataError("predictions are not of the studies to be scored", got=got, expected=f"{len(wanted)} studies")
+    return wanted
 
 
 def _prepared(protocol: ScoringProtocol, texts: Sequence[str], side: Side) -> tuple[str, ...]:

@@ -119,6 +119,33 @@ def mean_values(metric: Aggregates, runs: Sequence[Statistics]) -> dict[str, flo
     return {name: float(np.mean([value[name] for value in values])) for name in values[0]}
 
 
+def auroc(
+    truth: np.ndarray[Any, np.dtype[np.float32]],
+    scores: np.ndarray[Any, np.dtype[np.float32]],
+    names: Sequence[str],
+    *,
+    least: int,
+) -> dict[str, float]:
+    """Area under the ROC curve of each finding: the share of pairs in which the positive study scores higher, ties half.
+
+    Args:
+        truth: (n, K), 1, 0 or NaN where unknown.
+        scores: (n, K).
+        names: of the K findings.
+        least: findings with fewer positives or negatives are left out.
+
+    Source: Hanley & McNeil, 1982 (the Mann-Whitney statistic).
+    """
+    found: dict[str, float] = {}
+    for column, name in enumerate(names):
+        positive, negative = (scores[truth[:, column] == value, column] for value in (1.0, 0.0))
+        if min(len(positive), len(negative)) >= least:
+            ordered = np.sort(negative)
+            below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
+            found[name] = float(below.sum() / (2 * len(positive) * len(negative)))
+    return found
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two systems on the same reports: for each its runs (one array a seed, as in ``bootstrap``) by seed.

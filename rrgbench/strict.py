@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -75,12 +75,18 @@ def _expected(message: str) -> str:
     return message
 
 
+def _types(annotation: Any) -> Iterator[Any]:
+    """A type and those inside it: ``dict[str, X | None]`` holds X."""
+    yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _types(inner)
+
+
 def _keys(model: Any, place: _Place) -> list[str]:
     """The keys that are known where an unknown one stood."""
     for part in place[:-1]:
         field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
         if field is not None:
-            candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-            inner = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+            inner = [c for c in _types(field.annotation) if isinstance(c, type) and issubclass(c, BaseModel)]
             model = inner[0] if inner else model
     return list(model.model_fields)

@@ -75,12 +75,14 @@ _B = TypeVar("_B", bound=_Movable)
 class InputBatch(_Movable):
     """Inputs of B studies as tensors. A source that the cell has no encoder for is None.
 
-    pixel_values: (B, V, C, H, W) uint8 as ``ImageEncoder.prepare`` made it; view_mask: (B, V) bool, True = a real film;
+    pixel_values: (B, V, C, H, W) uint8 as ``ImageEncoder.prepare`` made it, or in its place image_tokens: (B, V, N, D) float
+    as a frozen image encoder gave them; view_mask: (B, V) bool, True = a real film;
     view_ids: (B, V) int64 into ``VIEWS``; context_ids, context_mask: (B, S); active_nodes: (B, G) bool.
     """
 
     study_ids: tuple[str, ...]
     pixel_values: Tensor | None = None
+    image_tokens: Tensor | None = None
     view_mask: Tensor | None = None
     view_ids: Tensor | None = None
     context_ids: Tensor | None = None
@@ -93,13 +95,14 @@ class TargetBatch(_Movable):
     """Targets of B studies as tensors; only losses and scoring see them.
 
     input_ids: (B, T) int64, ``bos w1 .. wn eos pad ..``, and attention_mask (B, T) bool: ``logits[:, t]`` predicts
-    ``input_ids[:, t + 1]``. report_ids, report_mask: (B, R), the report in the *text encoder's* tokens.
+    ``input_ids[:, t + 1]``; None in a stage without decoder. report_ids, report_mask: (B, R), the report in the *text
+    encoder's* tokens.
     labels: (B, K) float, NaN where unknown. report_nodes: (B, G) bool.
     """
 
     study_ids: tuple[str, ...]
-    input_ids: Tensor
-    attention_mask: Tensor
+    input_ids: Tensor | None = None
+    attention_mask: Tensor | None = None
     report_ids: Tensor | None = None
     report_mask: Tensor | None = None
     labels: Tensor | None = None

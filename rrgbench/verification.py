@@ -25,7 +25,8 @@ from rrgbench.external import (
     study_ids,
     why_not,
 )
-from rrgbench.plan import Plan, _floor_titles, _keys, _value_names
+from rrgbench.plan import Plan
+from rrgbench.plan.compiling import _keys, _value_names, floor_titles
 from rrgbench.predictions import TextFile, match_studies, read_texts
 from rrgbench.row import FORMAT, Row, Value
 from rrgbench.store import Store
@@ -199,7 +200,7 @@ def _named(row: Row, catalogue: Catalogue, verdict: Verdict) -> _Named | None:
     found = tuple(metric for metric in metrics if metric is not None)
     made = tuple(floor for floor in floors if floor is not None)
     verdict.compare("metrics", "the names of the metrics", list(row.metrics), list(_keys(found)))
-    verdict.compare("floors", "the names of the floors", list(row.floor_origins), _floor_titles(made))
+    verdict.compare("floors", "the names of the floors", list(row.floor_origins), floor_titles(made))
     if dataset is not None:
         verdict.compare("data set", "dataset_options", row.dataset_options, dataset.identity()["options"])
     verdict.compare("protocol", "protocol_options", row.protocol_options, protocol.identity()["options"])

@@ -23,7 +23,11 @@ _TENSORS = ("batches", "model", "steps.modelling", "training", "training.process
 
 CODE: Mapping[str, tuple[str, ...]] = {
     "pixels": (*_ANY, "batches", "steps.generating", "training.process"),
+    "features": (*_ANY, *_TENSORS, "steps.generating"),
+    "labels": (*_ANY, "findings", "steps.scoring"),
     "train": (*_ANY, *_TENSORS, "steps.training", "training.loop", "training.recipe"),
+    "auroc": (*_ANY, *_TENSORS, "statistics", "steps.judging"),
+    "embed": (*_ANY, *_TENSORS, "steps.judging"),
     "generate": (*_ANY, *_TENSORS, "generation", "steps.generating"),
     "floor": (*_ANY, "steps.generating", "training.process"),
     "score": (*_ANY, "scoring", "steps.scoring"),
@@ -43,7 +47,15 @@ NOT_CODE: Mapping[str, str] = {
 }
 """Module -> why a step that imports it gives the same when it changes."""
 
-PLACES = {"pixels": "generating", "train": "training", "generate": "generating", "floor": "generating"}
+PLACES = {
+    "pixels": "generating",
+    "features": "generating",
+    "train": "training",
+    "auroc": "judging",
+    "embed": "judging",
+    "generate": "generating",
+    "floor": "generating",
+}
 
 
 def file_of(module: str, root: Path = ROOT) -> Path | None:
@@ -94,7 +106,7 @@ def complaints(recorded: Mapping[str, Mapping[str, object]], now: Mapping[str, M
         old, new = dict(before["code"]), dict(told["code"])  # type: ignore[call-overload]
         changed = ", ".join(f"rrgbench.{module}" for module in sorted(old.keys() | new) if old.get(module) != new.get(module))
         if told["version"] == before["version"]:
-            raised = f"If what it gives may change, raise STEP_VERSIONS[{kind!r}] in rrgbench/plan.py."
+            raised = f"If what it gives may change, raise STEP_VERSIONS[{kind!r}] in rrgbench/plan/steps.py."
             found.append(f"The code of the step `{kind}` changed: {changed}. {raised} {then}")
         else:
             found.append(f"The step `{kind}` has another version than the record. {then}")

@@ -58,7 +58,7 @@ def _mistakes(changes: dict[str, Any]) -> list[str]:
 
 def test_what_a_cell_lacks_is_dropped_everywhere_and_said() -> None:
     stage = _cell(FULL).stages[0]
-    assert stage.train == ("image", "knowledge")
+    assert stage.train == ("image", "knowledge", "heads")
     assert list(stage.losses) == ["contrastive", "cross_entropy", "graph", "quiet"]
     less = _cell(FULL | {"encoders": {"image": "cnn", "text": None}})
     stage = less.stages[0]
@@ -67,11 +67,11 @@ def test_what_a_cell_lacks_is_dropped_everywhere_and_said() -> None:
     assert list(stage.adapters) == ["decoder"]
     assert list(stage.losses) == ["cross_entropy", "quiet"]
     assert less.dropped == (
+        "stages.first.losses.contrastive (no text here)",
+        "stages.first.losses.graph (no knowledge here)",
         "stages.first.train.knowledge (no knowledge here)",
         "stages.first.adapters.text (no text here)",
         "stages.first.lr.knowledge (no knowledge here)",
-        "stages.first.losses.contrastive (no text here)",
-        "stages.first.losses.graph (no knowledge here)",
     )
     assert _cell(FULL).dropped == ()
 
@@ -96,8 +96,11 @@ def test_a_cell_that_drops_something_is_the_cell_that_never_had_it() -> None:
             {"stages": {"s": {"train": []}}},
             "stages.s.train; got nothing to train in this cell; expected one of image, text, fusion",
         ),
-        ({"stages": {"s": {"losses": {}}}}, "stages.s.losses; got no loss that applies to this cell; expected at least one"),
-        ({"stages": {"s": {"losses": {"graph": 1.0}}}}, "stages.s.losses; got no loss that applies to this cell"),
+        ({"stages": {"s": {"losses": {}}}}, "stages.s.losses; got none; expected at least one"),
+        (
+            {"stages": {"s": {"losses": {"graph": 1.0}}}},
+            "stages; got none that applies to this cell; expected one with a loss on the report",
+        ),
         ({"stages": {"s": {"train": ["decodr"]}}}, "stages.s.train: no such module; got 'decodr'. Hint: did you mean 'decoder'?"),
         (
             {"stages": {"s": {"lr": {"defualt": 1.0}}}},
@@ -108,7 +111,7 @@ def test_a_cell_that_drops_something_is_the_cell_that_never_had_it() -> None:
             {"stages": {"s": {"adapters": {"text": {"name": "lora", "rang": 8}}}}},
             "stages.s.adapters.text: lora has no such option",
         ),
-        ({"stages": {"s": {"losses": {"cross_entropy": None}}}}, "stages.s.losses.cross_entropy; got null; expected a number"),
+        ({"stages": {"s": {"losses": {"cross_entropy": None}}}}, "stages.s.losses; got none; expected at least one"),
         ({"stages": {"s": {"losses": {"cross_entropy": True}}}}, "stages.s.losses.cross_entropy; got True; expected a number"),
         (
             {"stages": {"s": {"losses": {"quiet": {"weight": "much"}}}}},
@@ -224,6 +227,8 @@ STAGE_CHANGES: dict[str, Any] = {
     "gamma": 0.5,
     "clip_norm": None,
     "accumulate": 2,
+    "augment": False,
+    "cached": ["image"],
     "precision": "bf16",
 }
 DECODING_CHANGES: dict[str, Any] = {
@@ -251,8 +256,11 @@ def test_every_field_of_a_stage_and_of_decoding_is_tried_here() -> None:
 @pytest.mark.parametrize("field", STAGE_CHANGES)
 def test_every_field_of_a_stage_counts_in_training_and_what_follows(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     more = {"select": {"metric": "bleu_4"}, "floors": []}
-    before = toy.plan(monkeypatch, more | {"base.stages": {"s": {"epochs": 2}}})
-    after = toy.plan(monkeypatch, more | {"base.stages": {"s": {"epochs": 2} | {field: STAGE_CHANGES[field]}}})
+    stage: dict[str, Any] = {"epochs": 2}
+    if field == "cached":  # only where the image encoder is frozen and films stay the same
+        stage |= {"augment": False, "train": ["fusion", "decoder"]}
+    before = toy.plan(monkeypatch, more | {"base.stages": {"s": stage}})
+    after = toy.plan(monkeypatch, more | {"base.stages": {"s": stage | {field: STAGE_CHANGES[field]}}})
     changed, same = _changed(before, after)
     assert same == ({"pixels"} if field != "rung" else set(toy.ids(before)))  # a rung as long as the stage cuts nothing
     assert changed == ({"train"} | AFTER_TRAINING if field != "rung" else set())

@@ -125,11 +125,11 @@ def test_code_imports_the_public_face_and_what_is_there(page: Path) -> None:
         for module, names in re.findall(r"^from (rrgbench[\w.]*) import (.+)$", block, re.MULTILINE):
             if module == "rrgbench_gated":
                 continue
-            assert module in ("rrgbench", "rrgbench.nn", "rrgbench.text", "rrgbench.testing")
+            assert module in ("rrgbench", "rrgbench.findings", "rrgbench.nn", "rrgbench.text", "rrgbench.testing")
             namespace: dict[str, Any] = {}
             exec(f"from {module} import {names}", namespace)
         for name in re.findall(r"\brrgbench\.(\w+)", block):
-            assert hasattr(rrgbench, name) or name in ("nn", "text", "testing"), name
+            assert hasattr(rrgbench, name) or name in ("findings", "nn", "text", "testing"), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

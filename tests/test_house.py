@@ -29,7 +29,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 """File and function -> why it is over 50 lines."""
 
 NAMED_COMPONENTS: dict[str, str] = {
-    "rrgbench/cell.py": "defaults that an experiment may leave out: tokenizer auto, loss cross_entropy",
+    "rrgbench/cell/config.py": "defaults that an experiment may leave out: tokenizer auto, loss cross_entropy",
     "rrgbench/experiment/__init__.py": "the default protocol is raw: nothing is done to a text that nobody asked for",
     "rrgbench/runner/__init__.py": "the default executor is local",
     "rrgbench/runner/worker.py": "names of libraries whose versions are provenance; device auto",

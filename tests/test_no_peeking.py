@@ -32,6 +32,19 @@ def test_reports_do_not_change_when_every_test_target_is_replaced(
         "axes": {"fusion": fusions, "decoder": [_small(catalogue, name) for name in decoders]},
         "select": {"metric": "bleu_4"},
         "floors": floors,
+        "base.labels": "lexicon",
+        "base.stages": {
+            "unimodal": {"losses": {"findings": 1.0}, "epochs": 1, "batch_size": 8},
+            "alignment": {"losses": {"contrastive": 1.0}, "epochs": 1, "batch_size": 8},
+            "fusion": {
+                "train": ["text", "fusion", "decoder"],
+                "augment": False,
+                "cached": ["image"],
+                "epochs": 1,
+                "batch_size": 8,
+            },
+        },
+        "metrics": ["bleu", "retrieval"],
     }
     path = write_experiment(tmp_path, changes)
     honest = shell("run", path, "--store", tmp_path / "honest", "--json")

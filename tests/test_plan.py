@@ -200,7 +200,13 @@ def test_names_and_places_count_in_no_id(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_licence_is_told_to_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = toy.plan(monkeypatch, GRID, toy.make_record("credentialed"))
+    stages = {
+        "unimodal": {"losses": {"seen": 1.0}},
+        "fusion": {"train": ["text", "fusion", "decoder"], "losses": {"cross_entropy": 1.0, "contrastive": 0.1}},
+    }
+    stages["fusion"] |= {"augment": False, "cached": ["image"]}
+    every = GRID | {"base.stages": stages, "base.labels": "reader", "metrics": ["bleu", "clip"]}
+    plan = toy.plan(monkeypatch, every, toy.make_record("credentialed"))
     assert {step.kind for step in plan.steps.values()} == set(step_code.STEP_VERSIONS)
     assert {step.request()["license"] for step in plan.steps.values()} == {"credentialed"}
 
@@ -248,14 +254,19 @@ def test_a_metric_that_stands_twice_and_a_value_of_two_metrics_keep_names_of_the
 
 
 def test_what_a_floor_has_no_use_for_is_planned_as_not_applicable(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = toy.plan(monkeypatch, {"metrics": ["bleu", "clip"]})
-    for row in plan.rows:
-        if row.kind == "floor":
-            assert row.not_applicable == {"clip": "a floor has no embeddings"}
-            assert list(row.intervals) == ["bleu"]
-        else:
-            assert not row.not_applicable
-            assert list(row.intervals) == ["bleu", "clip"]
+    stages = {"fusion": {"losses": {"cross_entropy": 1.0, "contrastive": 0.1}}}
+    axes = {"encoders.text": ["bert", None]}
+    plan = toy.plan(monkeypatch, {"metrics": ["bleu", "clip", "truth"], "base.stages": stages, "axes": axes})
+    told = {row.title: (dict(row.not_applicable), list(row.intervals)) for row in plan.rows}
+    floor = ({"clip": "a floor has no embeddings"}, ["bleu", "truth"])
+    assert told == {
+        "constant": floor,
+        "random": floor,
+        "text=bert": ({}, ["bleu", "clip", "truth"]),
+        "text=none": ({"clip": "no stage trains embeddings of films and reports"}, ["bleu", "truth"]),
+    }
+    bare = toy.plan(monkeypatch, {"metrics": ["bleu", "truth"]}, toy.make_record(labels=()))
+    assert {row.not_applicable["truth"] for row in bare.rows} == {"the data set has no labels of its own"}
 
 
 @pytest.mark.parametrize(
@@ -346,7 +357,8 @@ def test_words_in_comments_are_no_change_and_code_is(tmp_path: Path) -> None:
     file.write_text(file.read_text() + "\n# a remark\n")
     assert step_code.complaints(before, step_code.current(tmp_path)) == []
     file.write_text(file.read_text().replace("0.95", "0.90"))
-    (told,) = step_code.complaints(before, step_code.current(tmp_path))
+    other, told = step_code.complaints(before, step_code.current(tmp_path))
+    assert other.startswith("The code of the step `auroc` changed: rrgbench.statistics.")
     assert told.startswith("The code of the step `intervals` changed: rrgbench.statistics.")
     assert "raise STEP_VERSIONS['intervals']" in told
     assert told.endswith("python tests/step_code.py")

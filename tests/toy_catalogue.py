@@ -65,10 +65,16 @@ class Rnn:
     ) -> None: ...
 
 
-def frozen(module) -> None: ...
+class Frozen:
+    trains = False
+
+    def __init__(self, module) -> None: ...
 
 
-def lora(module, *, rank: int = 8) -> None: ...
+class Lora:
+    trains = True
+
+    def __init__(self, module, *, rank: int = 8) -> None: ...
 
 
 class CrossEntropy:
@@ -87,10 +93,20 @@ class GraphLoss:
     needs = frozenset({"features.knowledge"})
 
 
+class SeenLoss:
+    needs = frozenset({"finding_logits", "labels"})
+
+
 class Quiet:
     needs = frozenset({"memory"})
 
     def __init__(self, *, strength: float = 1.0, factors: dict[str, float] = {}, also: Metric = "rouge") -> None: ...  # noqa: B006
+
+
+class Reader:
+    identity = "reader 1"
+
+    def __init__(self, *, depth: int = 1) -> None: ...
 
 
 class Raw:
@@ -137,6 +153,12 @@ class Clip:
     resampled = True
 
 
+class Truth:
+    values = {"truth": "higher"}
+    needs = frozenset({"texts", "labels"})
+    resampled = True
+
+
 class Novelty:
     values = {"novelty": "higher"}
     needs = frozenset({"texts", "train_reports"})
@@ -169,10 +191,11 @@ OFFERED: Mapping[str, Mapping[str, Any]] = {
     "fusions": {"concat": concat, "gating": gating},
     "tokenizers": {"word": word, "subword": subword, "auto": auto},
     "decoders": {"rnn": Rnn},
-    "adapters": {"frozen": frozen, "lora": lora},
-    "losses": {"cross_entropy": CrossEntropy, "contrastive": Contrastive, "graph": GraphLoss, "quiet": Quiet},
+    "adapters": {"frozen": Frozen, "lora": Lora},
+    "losses": {"cross_entropy": CrossEntropy, "contrastive": Contrastive, "graph": GraphLoss, "seen": SeenLoss, "quiet": Quiet},
+    "annotators": {"reader": Reader},
     "protocols": {"raw": Raw, "clean": Clean, "learned": Learned},
-    "metrics": {"bleu": Bleu, "rouge": Rouge, "length": Length, "clip": Clip, "novelty": Novelty},
+    "metrics": {"bleu": Bleu, "rouge": Rouge, "length": Length, "clip": Clip, "truth": Truth, "novelty": Novelty},
     "floors": {"constant": Constant, "random": Random, "blank": Blank},
 }
 
@@ -228,7 +251,7 @@ def tiny(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return raw
 
 
-def make_record(licence: str = "open", **changes: str) -> DataRecord:
+def make_record(licence: str = "open", labels: tuple[str, ...] = ("effusion",), **changes: str) -> DataRecord:
     """The record of a data set that nobody read; ``test_targets="x"`` and the like change a side of a split."""
     splits = {
         split: SplitData(
@@ -237,7 +260,7 @@ def make_record(licence: str = "open", **changes: str) -> DataRecord:
             images=8,
             inputs=changes.get(f"{split}_inputs", f"{split} inputs"),
             targets=changes.get(f"{split}_targets", f"{split} targets"),
-            labels=("effusion",),
+            labels=labels,
         )
         for split in ("train", "validate", "test")
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import nn
 
@@ -22,6 +22,8 @@ class Frozen:
     but it would put a prefix before the names of the state dict, so that a checkpoint would load only with the adapter it
     was written with, and it would hide attributes and methods of the module, such as ``num_features`` and ``transform``.
     """
+
+    trains: ClassVar[bool] = False
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module

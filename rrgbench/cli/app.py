@@ -27,7 +27,7 @@ def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def _planned(experiment: Path, overrides: list[str] | None, store: Path | None) -> tuple[Any, Any, Any]:
+def _planned(experiment: Path, overrides: list[str] | None, store: Path | None, sharing: bool = True) -> tuple[Any, Any, Any]:
     from rrgbench.catalogue import Catalogue
     from rrgbench.experiment import Experiment
     from rrgbench.plan import make_plan
@@ -37,7 +37,7 @@ def _planned(experiment: Path, overrides: list[str] | None, store: Path | None) 
     resolved = Experiment.load(experiment, overrides or ()).resolve(catalogue)
     place = Store(store or default_store())
     place.create()
-    return catalogue, place, make_plan(resolved, place)
+    return catalogue, place, make_plan(resolved, place, sharing=sharing)
 
 
 def run(
@@ -48,6 +48,7 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes [one a GPU, else one a core].")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each worker; part of the numerics.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Begin nothing new after a failure.")] = False,
+    sharing: Annotated[bool, typer.Option(help="Whether runs share steps; without, to measure what sharing saves.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Run every step of an experiment that is not done yet, and print its leaderboard."""
@@ -56,7 +57,7 @@ def run(
     from rrgbench.leaderboard import boards
     from rrgbench.runner import make_executor, run_plan
 
-    catalogue, place, plan = _planned(experiment, overrides, store)
+    catalogue, place, plan = _planned(experiment, overrides, store, sharing)
     options = {key: value for key, value in (("workers", workers), ("threads", threads)) if value is not None}
     runs = make_executor(catalogue, {"name": executor, **options})
     with make_listener(quiet=as_json) as listener:

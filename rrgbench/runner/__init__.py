@@ -115,7 +115,7 @@ class _Run:
             self.result.executed[step.kind] += 1
             self.listener.finished(step, "done", "")
             self.hooks.tell("rrgbench_step_finished", step=told_step(step), result="done")
-            if step.kind == "intervals":  # what rows are made of
+            if step.kind in ("intervals", "auroc"):  # what rows are made of
                 self.finish_rows()
             return
         died = event.what == "died"
@@ -151,7 +151,7 @@ class _Run:
         """Write the rows whose last interval has come, and their floors'; at the end, without floors that failed."""
         for row_plan in list(self.rows):
             floors = [] if last else [step_id for intervals in row_plan.floors.values() for step_id in intervals.values()]
-            if all(self.store.is_done(step_id) for step_id in (*row_plan.intervals.values(), *floors)):
+            if all(self.store.is_done(step_id) for step_id in (*row_plan.wanted, *floors)):
                 self.rows.remove(row_plan)
                 row = make_row(self.plan, row_plan, self.store)
                 if write_row(self.store, row):
@@ -162,7 +162,7 @@ class _Run:
 def wanted_steps(plan: Plan, store: Store) -> dict[str, Step]:
     """The steps that are not done and that a row rests on; what only a done step would need is not wanted. In plan order."""
     wanted: set[str] = set()
-    waiting = [step_id for row in plan.rows for step_id in row.intervals.values()]
+    waiting = [step_id for row in plan.rows for step_id in row.wanted]
     while waiting:
         step_id = waiting.pop()
         if step_id not in wanted and not store.is_done(step_id):

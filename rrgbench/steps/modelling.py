@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from rrgbench.batches import StudySet
-from rrgbench.errors import PluginError, RRGBenchError
+from rrgbench.errors import PluginError, RRGBenchError, StoreError
 from rrgbench.identity import derive_seed
 from rrgbench.interfaces import Tokenizer
-from rrgbench.model import Model
+from rrgbench.model import Heads, Model
 from rrgbench.steps.context import Context
-from rrgbench.store import read_done
-from rrgbench.training import numerics_domain
+from rrgbench.store import read_done, read_json
+from rrgbench.training import load_parts, numerics_domain
 from rrgbench.training.process import seed_everything
 from rrgbench.types import Inputs, Targets
 
 
-def build_model(context: Context, adapters: Mapping[str, Any]) -> tuple[Model, Tokenizer]:
-    """The model of the step's payload with fresh weights, and the tokenizer that it writes in.
+def build_model(context: Context, adapters: Mapping[str, Any], findings: int = 0) -> tuple[Model, Tokenizer | None]:
+    """The model of the step's payload, or the parts of one that it names, with fresh weights; and the tokenizer that it
+    writes in.
 
     Every part is made under a seed of its own, so that cells that differ in one part start with the same others.
+
+    Args:
+        context: of the step.
+        adapters: module -> adapter request.
+        findings: how many findings the head for them tells apart, where the payload asks for one.
 
     Raises:
         PluginError: a part is not an nn.Module.
     """
     wanted = context.payload["model"]
-    tokenizer = context.value("tokenizer")
+    tokenizer = context.value("tokenizer") if "decoder" in wanted else None
 
     def make(name: str, component: Mapping[str, Any], **values: Any) -> nn.Module:
         seed_everything(derive_seed(context.seed, "init", name))
@@ -42,32 +49,71 @@ def build_model(context: Context, adapters: Mapping[str, Any]) -> tuple[Model, T
         return adapted
 
     encoders = {source: make(source, component) for source, component in wanted["encoders"].items()}
-    decoder = make("decoder", wanted["decoder"], tokenizer=tokenizer)
     dims = {source: int(getattr(encoder, "num_features", 0)) for source, encoder in encoders.items()}
-    fusion = make("fusion", wanted["fusion"], dims=dims, memory_dim=int(getattr(decoder, "hidden_size", 0)))
+    fusion = decoder = heads = None
+    if "decoder" in wanted:
+        decoder = make("decoder", wanted["decoder"], tokenizer=tokenizer)
+        fusion = make("fusion", wanted["fusion"], dims=dims, memory_dim=int(getattr(decoder, "hidden_size", 0)))
+    if "heads" in wanted:
+        seed_everything(derive_seed(context.seed, "init", "heads"))
+        asked = wanted["heads"]
+        heads = Heads(dims, embedding_dim=asked.get("embedding_dim"), findings=findings if asked.get("finding_logits") else 0)
     seed_everything(derive_seed(context.seed, "init", "model"))
-    return Model(encoders, fusion, decoder), tokenizer
+    return Model(encoders, fusion, decoder, heads), tokenizer
+
+
+def load_checkpoint(context: Context, model: Model) -> None:
+    """Read the model's weights from the step's checkpoints: those of several stages in order, the selected one last.
+
+    Raises:
+        StoreError: they do not hold all of the model.
+    """
+    folders = context.upstream("checkpoint")
+    if "select" in context.request["upstream"]:
+        chosen = int(read_json(context.upstream("select")[0] / "select.json")["chosen"])
+        folders = [*context.upstream("before"), context.upstream("candidates")[chosen]]
+    missing = load_parts(model, [folder / "model.safetensors" for folder in folders])
+    if missing and folders:
+        raise StoreError(
+            "the checkpoints do not hold the whole model", got=f"{len(missing)} tensors missing, {min(missing)} first"
+        )
 
 
 def study_set(
     context: Context,
     model: Model,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     inputs: Sequence[Inputs],
     targets: Sequence[Targets] | None = None,
     labels: Sequence[str] = (),
 ) -> StudySet:
-    """Studies as the model reads them; without targets for everything but training."""
-    pixels = context.upstream("pixels")
+    """Studies as the model reads them; without targets for everything but training and judging."""
+    pixels, features = context.upstream("pixels"), context.upstream("features")
     context_tokenizer: Any = getattr(dict(model.encoders.items()).get("text"), "tokenizer", None)
+    embeds = model.heads is not None and model.heads.report_projection is not None
     return StudySet(
         inputs,
         pixels=np.load(pixels[0] / "pixels.npy", mmap_mode="r") if pixels else None,
+        image_tokens=np.load(features[0] / "features.npy", mmap_mode="r") if features else None,
         context_tokenizer=context_tokenizer,
         targets=targets,
         report_tokenizer=tokenizer if targets is not None else None,
+        report_encoder_tokenizer=context_tokenizer if embeds and targets is not None else None,
         label_names=tuple(labels) if targets is not None else (),
     )
+
+
+def labelled(context: Context, targets: Sequence[Targets], role: str = "labels") -> tuple[tuple[str, ...], tuple[Targets, ...]]:
+    """The names of the findings that the step learns, and targets with their labels: an annotator's where the step has them.
+
+    ``role`` names the artifact whose labels are given; the names are always those of train.
+    """
+    if "labels" not in context.request["upstream"]:
+        return tuple(context.payload["labels"] or ()), tuple(targets)
+    names = tuple(read_json(context.upstream("labels")[0] / "labels.json")["names"])
+    rows = read_json(context.upstream(role)[0] / "labels.json")["studies"]
+    told = tuple(replace(target, labels=dict.fromkeys(names, 0) | rows[target.study_id]) for target in targets)
+    return names, told
 
 
 def same_domain(context: Context, roles: Sequence[str]) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from rrgbench.errors import RRGBenchError
-from rrgbench.interfaces import Metric
+from rrgbench.errors import DataError, RRGBenchError
+from rrgbench.findings import labels_of
+from rrgbench.interfaces import Annotator, Metric
+from rrgbench.scoring import Embeddings
 from rrgbench.scoring import score as score_texts
 from rrgbench.statistics import Interval, bootstrap, mean_values
 from rrgbench.steps.context import Context, Result, read_predictions
@@ -26,10 +29,44 @@ def score(context: Context) -> Result:
         protocol_name=_words(protocol),
         metric_version=payload["metric"]["$component"]["version"],
         annotators=_annotators(payload["metric"]["$component"]),
+        embeddings=_embeddings(context),
     )
     np.save(context.draft / "statistics.npy", scored.statistics, allow_pickle=False)
     write_json(context.draft / "score.json", {"values": dict(scored.values), "signature": dict(scored.signature)})
     return Result()
+
+
+def _embeddings(context: Context) -> Embeddings | None:
+    folders = context.upstream("embeddings")
+    if not folders:
+        return None
+    images, reports = (np.load(folders[0] / f"{name}.npy", allow_pickle=False) for name in ("images", "reports"))
+    return images, reports
+
+
+def labels(context: Context) -> Result:
+    """What findings the reports of a split state, by an annotator; file: labels.json.
+
+    ``studies`` maps a study to the findings that its report states (1: present, or uncertain) or denies (0); ``names`` are
+    those that at least ``LEAST`` reports of the split state.
+    """
+    annotator: Annotator = context.build(context.payload["annotator"])
+    targets = context.targets(context.payload["targets"])
+    graphs = annotator([target.report for target in targets])
+    studies = {target.study_id: labels_of(graph) for target, graph in zip(targets, graphs, strict=True)}
+    counts = Counter(name for row in studies.values() for name, value in row.items() if value)
+    names = sorted(name for name, count in counts.items() if count >= LEAST)
+    if not counts:
+        got = f"no finding in {len(targets)} reports"
+        raise DataError(
+            "labels by an annotator", got=got, expected="reports that state findings", hint="is it made for such reports?"
+        )
+    write_json(context.draft / "labels.json", {"names": names, "studies": studies, "counts": dict(counts)})
+    return Result()
+
+
+LEAST = 5
+"""Findings that fewer train reports state are not learnt."""
 
 
 def _words(component: dict[str, Any]) -> str:

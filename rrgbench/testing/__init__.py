@@ -11,11 +11,14 @@ Every ``test_`` method is one check; it raises AssertionError with a sentence th
 ``failures`` run the same checks without pytest.
 """
 
+from rrgbench.testing.annotator import AnnotatorContract
 from rrgbench.testing.building import Check
 from rrgbench.testing.dataset import DatasetContract
 from rrgbench.testing.decoder import DecoderContract
 from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
+from rrgbench.testing.floors import FloorContract
 from rrgbench.testing.fusion import FusionContract
+from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.running import CONTRACTS, checks, failures
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
 from rrgbench.testing.toys import ToyDataset, ToyTokenizer, toy_features, toy_graph, toy_values
@@ -24,13 +27,16 @@ from rrgbench.testing.training import AdapterContract, LossContract
 __all__ = [
     "CONTRACTS",
     "AdapterContract",
+    "AnnotatorContract",
     "Check",
     "DatasetContract",
     "DecoderContract",
+    "FloorContract",
     "FusionContract",
     "ImageEncoderContract",
     "LossContract",
     "MetricContract",
+    "ProtocolContract",
     "TextEncoderContract",
     "TokenizerContract",
     "ToyDataset",

@@ -6,22 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from rrgbench.errors import ConfigError
+from rrgbench.testing.annotator import AnnotatorContract
 from rrgbench.testing.building import Check
 from rrgbench.testing.dataset import DatasetContract
 from rrgbench.testing.decoder import DecoderContract
 from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
+from rrgbench.testing.floors import FloorContract
 from rrgbench.testing.fusion import FusionContract
+from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
 from rrgbench.testing.training import AdapterContract, LossContract
 
 CONTRACTS: Mapping[str, type] = {
     "adapters": AdapterContract,
+    "annotators": AnnotatorContract,
     "datasets": DatasetContract,
     "decoders": DecoderContract,
+    "floors": FloorContract,
     "fusions": FusionContract,
     "image_encoders": ImageEncoderContract,
     "losses": LossContract,
     "metrics": MetricContract,
+    "protocols": ProtocolContract,
     "text_encoders": TextEncoderContract,
     "tokenizers": TokenizerContract,
 }

@@ -159,13 +159,10 @@ class MetricContract:
         """The same values in any order; where resampling has a meaning, the same row for a report."""
         metric, order = self._made(), [3, 0, 5, 1, 4, 2]
         texts = self._texts(REPORTS[1:] + REPORTS[:1])
-        parts = {field.name: getattr(texts, field.name) for field in dataclasses.fields(texts)}
-        mixed = Texts(
-            **{
-                name: part[order] if isinstance(part, np.ndarray) else tuple(part[i] for i in order)
-                for name, part in parts.items()
-            }
-        )
+        parts: dict[str, Any] = {field.name: getattr(texts, field.name) for field in dataclasses.fields(texts)}
+        for name, part in parts.items():
+            parts[name] = part[order] if isinstance(part, np.ndarray) else tuple(part[place] for place in order)
+        mixed = Texts(**parts)
         first, second = self._scored(metric, texts), self._scored(metric, mixed)
         before, after = self._closed(metric, first), self._closed(metric, second)
         for name, value in before.items():

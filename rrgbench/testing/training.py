@@ -119,7 +119,7 @@ class LossContract:
     def test_padding_of_reports_does_not_matter(self) -> None:
         """Neither the ids and the logits in it nor its length."""
         loss, (output, targets) = self._made(), self._batch()
-        assert output.logits is not None
+        assert output.logits is not None and targets.input_ids is not None and targets.attention_mask is not None
         before = self._loss(loss, *self._declared(output, targets))
         mask, tokenizer = targets.attention_mask, ToyTokenizer()
         logits = torch.where(mask.unsqueeze(-1), output.logits, 9 * torch.randn(output.logits.shape, generator=generator(8)))

@@ -5,6 +5,6 @@ from __future__ import annotations
 from rrgbench.training.loop import WeightedLoss, train_rung
 from rrgbench.training.process import numerics_domain, reset_process
 from rrgbench.training.recipe import Recipe
-from rrgbench.training.state import load_model, save_model
+from rrgbench.training.state import load_model, load_parts, save_model
 
-__all__ = ["Recipe", "WeightedLoss", "load_model", "numerics_domain", "reset_process", "save_model", "train_rung"]
+__all__ = ["Recipe", "WeightedLoss", "load_model", "load_parts", "numerics_domain", "reset_process", "save_model", "train_rung"]

@@ -173,7 +173,7 @@ class _Rung:
             mixed_precision=recipe.precision,
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         )
-        model.to(place)
+        model.to(place).augment = recipe.augment
         for _, _, loss in losses:
             if isinstance(loss, nn.Module):
                 loss.to(place)

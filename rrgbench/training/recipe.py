@@ -19,7 +19,8 @@ class Recipe:
     """One stage of training.
 
     Attributes:
-        train: the modules to train (of image, text, knowledge, fusion, decoder); None trains whatever is not frozen.
+        train: the modules to train (of image, text, knowledge, fusion, decoder); None trains whatever is not frozen. Heads are
+            always trained.
         epochs: the whole horizon, over all rungs.
         batch_size: studies a forward pass.
         lr: module -> peak learning rate; ``default`` is for those not named.
@@ -31,6 +32,7 @@ class Recipe:
         clip_norm: largest norm of the gradient; None leaves it.
         accumulate: batches a step of the optimiser.
         precision: ``no`` (float32), ``bf16`` or ``fp16`` (GPU only).
+        augment: whether films are changed at random in training.
         max_steps: optimisation steps after which training ends, whatever ``epochs`` says.
     """
 
@@ -47,6 +49,7 @@ class Recipe:
     clip_norm: float | None = 1.0
     accumulate: int = 1
     precision: Literal["no", "bf16", "fp16"] = "no"
+    augment: bool = True
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
@@ -108,7 +111,7 @@ def trained(model: Model, train: tuple[str, ...] | None) -> Iterator[None]:
     try:
         for part, parameters in model.parameters_by_module().items():
             for parameter in parameters.values():
-                parameter.requires_grad_(parameter.requires_grad and (train is None or part in train))
+                parameter.requires_grad_(parameter.requires_grad and (train is None or part in train or part == "heads"))
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(
                 "there is nothing to train",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,28 @@ def load_model(model: nn.Module, path: Path) -> None:
             raise StoreError(
                 f"{path} is not of this model: it {what} {len(names)} tensors", got=", ".join(sorted(names)[:3]), hint=_OTHER
             )
+    _put(model, found, expected, path)
+
+
+def load_parts(model: nn.Module, paths: Sequence[Path]) -> frozenset[str]:
+    """Read what a model has in common with each of several files, in order: the later ones win.
+
+    Returns:
+        The names of the tensors that none of them holds: they stay as they are.
+
+    Raises:
+        StoreError: a file is missing or damaged, or holds a tensor of the model in another shape.
+    """
+    expected, _ = _distinct(model)
+    missing = set(expected)
+    for path in paths:
+        found = {name: tensor for name, tensor in _load(path).items() if name in expected}
+        _put(model, found, {name: expected[name] for name in found}, path)
+        missing -= found.keys()
+    return frozenset(missing)
+
+
+def _put(model: nn.Module, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in expected.items():
         if (found[name].shape, found[name].dtype) != (tensor.shape, tensor.dtype):
             got, wanted = (f"{t.dtype} {tuple(t.shape)}" for t in (found[name], tensor))

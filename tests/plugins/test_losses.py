@@ -1,9 +1,12 @@
-"""Cross-entropy keeps the contract and equals the textbook."""
+"""Losses keep the contract and equal the textbook."""
 
 from __future__ import annotations
 
+import math
+
 import torch
-from rrgbench_losses import CrossEntropy, rrgbench_losses
+import torch.nn.functional as F
+from rrgbench_losses import Contrastive, CrossEntropy, Findings, rrgbench_losses
 
 from rrgbench import Features, Output, TargetBatch
 from rrgbench.testing import LossContract
@@ -20,6 +23,14 @@ class TestSmoothedCrossEntropy(LossContract):
     options = {"label_smoothing": 0.1}
 
 
+class TestContrastive(LossContract):
+    component = Contrastive
+
+
+class TestFindings(LossContract):
+    component = Findings
+
+
 def batch() -> tuple[Output, TargetBatch]:
     torch.manual_seed(0)
     memory = Features(torch.zeros(2, 1, 4), torch.ones(2, 1, dtype=torch.bool))
@@ -29,7 +40,7 @@ def batch() -> tuple[Output, TargetBatch]:
 
 
 def test_the_hook_offers_it() -> None:
-    assert rrgbench_losses() == {"cross_entropy": CrossEntropy}
+    assert rrgbench_losses() == {"cross_entropy": CrossEntropy, "contrastive": Contrastive, "findings": Findings}
 
 
 def test_it_is_the_mean_of_minus_log_p_over_the_real_next_tokens() -> None:
@@ -46,3 +57,49 @@ def test_smoothing_spreads_its_share_over_the_whole_vocabulary() -> None:
     pairs = [(0, 0, 5), (0, 1, 6), (0, 2, 2), (1, 0, 7), (1, 1, 2)]
     expected = -torch.stack([0.8 * log_p[place] + 0.2 * log_p[place[:2]].mean() for place in pairs]).mean()
     assert torch.allclose(CrossEntropy(label_smoothing=0.2)(output, targets), expected)
+
+
+def aligned(images: torch.Tensor, reports: torch.Tensor, ids: list[list[int]], scale: float = 10.0) -> float:
+    rows = torch.tensor(ids)
+    output = Output({}, image_embedding=images, report_embedding=reports, logit_scale=torch.tensor(scale))
+    names = tuple(f"s{place}" for place in range(len(ids)))
+    return float(Contrastive()(output, TargetBatch(names, report_ids=rows, report_mask=rows > 0)))
+
+
+def test_contrastive_is_clip_s_symmetric_loss_where_all_reports_differ() -> None:
+    torch.manual_seed(0)
+    images, reports = (F.normalize(torch.randn(5, 4), dim=1) for _ in range(2))
+    logits = 10 * images @ reports.T
+    expected = (F.cross_entropy(logits, torch.arange(5)) + F.cross_entropy(logits.T, torch.arange(5))) / 2
+    assert math.isclose(aligned(images, reports, [[1, 2], [1, 3], [1, 4], [2, 0], [2, 2]]), float(expected), rel_tol=1e-6)
+
+
+def test_films_whose_reports_are_the_same_are_not_pushed_apart() -> None:
+    images = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), dim=1)
+    same, other = [[1, 2], [1, 2], [3, 0]], [[1, 2], [1, 4], [3, 0]]
+    # Two studies with one report each take half: at best log 2 for them and 0 for the third.
+    assert math.isclose(aligned(images, images, same, 100.0), 2 / 3 * math.log(2), rel_tol=1e-5)
+    mirrored = images.flip(0)
+    assert aligned(images, images, same) < aligned(images, mirrored, same)
+    assert aligned(images, images, same) == aligned(images, images, other), "alike films cannot do better"
+
+
+def test_padding_of_the_encoder_s_tokens_makes_no_report_different() -> None:
+    images = F.normalize(torch.randn(2, 4), dim=1)
+    output = Output({}, image_embedding=images, report_embedding=images, logit_scale=torch.tensor(5.0))
+    mask = torch.tensor([[True, True, False]] * 2)
+    one, two = (
+        float(Contrastive()(output, TargetBatch(("a", "b"), report_ids=torch.tensor(ids), report_mask=mask)))
+        for ids in ([[5, 6, 0], [5, 6, 0]], [[5, 6, 7], [5, 6, 8]])
+    )
+    assert one == two
+
+
+def test_findings_is_binary_cross_entropy_over_known_labels() -> None:
+    logits = torch.tensor([[0.3, -1.0], [2.0, 0.5]])
+    labels = torch.tensor([[1.0, math.nan], [0.0, 1.0]])
+    loss = Findings()(Output({}, finding_logits=logits), TargetBatch(("a", "b"), labels=labels))
+    expected = -(F.logsigmoid(logits[0, 0]) + F.logsigmoid(-logits[1, 0]) + F.logsigmoid(logits[1, 1])) / 3
+    assert torch.allclose(loss, expected)
+    nothing = Findings()(Output({}, finding_logits=logits), TargetBatch(("a", "b"), labels=torch.full((2, 2), math.nan)))
+    assert nothing == 0

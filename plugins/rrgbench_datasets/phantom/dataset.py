@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 
 from rrgbench import ConfigError, Inputs, Split, Targets
+from rrgbench.text import clean_r2gen_iu, words
 from rrgbench_datasets.phantom.anatomy import body_of, exposure_of
 from rrgbench_datasets.phantom.canvas import Film
 from rrgbench_datasets.phantom.draws import Draws
@@ -41,6 +42,7 @@ class Phantom:
         knowledge_plant: how much the findings hang together, at unchanged frequencies; 0 makes them independent.
         lateral_share: the share of studies with a lateral film beside the frontal one.
         empty_share: the share of studies without an indication.
+        text: ``r2gen`` cleans the reports of the train split by R2Gen's rule; validate and test stay verbatim.
 
     Raises:
         ConfigError: an option is out of range.
@@ -62,6 +64,7 @@ class Phantom:
         knowledge_plant: Share = 0.8,
         lateral_share: Share = 0.9,
         empty_share: Share = 0.05,
+        text: Literal["raw", "r2gen"] = "raw",
     ) -> None:
         options: dict[str, Any] = {
             "studies": studies,
@@ -75,7 +78,7 @@ class Phantom:
             "empty_share": empty_share,
         }
         _check(options)
-        self._seed, self._size = seed, size
+        self._seed, self._size, self._text = seed, size, text
         plants = Plants(image_plant, text_plant, knowledge_plant)
         self._studies = _first(
             studies, lambda subject: studies_of(subject, seed, studies_per_subject, plants, lateral_share, empty_share)
@@ -92,10 +95,12 @@ class Phantom:
     def targets(self, split: Split) -> Sequence[Targets]:
         """The reports and labels of the same studies in the same order."""
         return tuple(
-            Targets(study.study_id, report_of(study, self._draws("report", study)), study.labels)
-            for study in self._studies
-            if study.split == split
+            Targets(study.study_id, self._report(study), study.labels) for study in self._studies if study.split == split
         )
+
+    def _report(self, study: Study) -> str:
+        report = report_of(study, self._draws("report", study))
+        return " ".join(words(clean_r2gen_iu(report))) if self._text == "r2gen" and study.split == "train" else report
 
     def sources(self) -> Sequence[Path]:
         """Nothing outside the films is read."""

@@ -1,0 +1,22 @@
+"""A cell: one model with its training, every component resolved and every default spelled out."""
+
+from __future__ import annotations
+
+from rrgbench.cell.config import EMBEDDINGS, MODULES, CellConfig, DecodingConfig, StageConfig
+from rrgbench.cell.resolved import Cell, Part, Stage, identity_of, request_of, title_of
+from rrgbench.cell.resolving import resolve_cell
+
+__all__ = [
+    "EMBEDDINGS",
+    "MODULES",
+    "Cell",
+    "CellConfig",
+    "DecodingConfig",
+    "Part",
+    "Stage",
+    "StageConfig",
+    "identity_of",
+    "request_of",
+    "resolve_cell",
+    "title_of",
+]

@@ -1,0 +1,66 @@
+"""A cell as an experiment writes it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from rrgbench.interfaces import SOURCES
+from rrgbench.strict import Strict
+
+MODULES = (*SOURCES, "fusion", "decoder", "heads")
+"""The parts of a model that stages train, adapt and give rates to; ``heads`` are trained wherever a loss reads them."""
+
+EMBEDDINGS = frozenset({"image_embedding", "report_embedding"})
+"""What needs the common space of films and reports."""
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class StageConfig(Strict):
+    """One named stage of training as an experiment writes it."""
+
+    train: list[str] | None = None
+    adapters: dict[str, Any] = {}
+    losses: dict[str, Any] = {"cross_entropy": 1.0}
+    augment: bool = True
+    cached: list[Literal["image"]] = []
+    epochs: Annotated[int, Field(ge=1)] = 10
+    rung: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    lr: Positive | dict[str, Positive] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.05
+    step_size: Annotated[int, Field(ge=1)] = 10
+    gamma: Positive = 0.1
+    clip_norm: Positive | None = 1.0
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["no", "bf16", "fp16"] = "no"
+
+
+class DecodingConfig(Strict):
+    """How reports are generated."""
+
+    num_beams: Annotated[int, Field(ge=1, le=64)] = 1
+    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 60
+    min_new_tokens: Annotated[int, Field(ge=0)] = 0
+    length_penalty: float = 1.0
+    no_repeat_ngram_size: Annotated[int, Field(ge=0)] = 0
+    batch_size: Annotated[int, Field(ge=1)] = 64
+
+
+class CellConfig(Strict):
+    """A cell as an experiment writes it."""
+
+    dataset: Any
+    encoders: dict[str, Any]
+    fusion: Any
+    tokenizer: Any = "auto"
+    decoder: Any
+    labels: Any = None
+    embedding_dim: Annotated[int, Field(ge=1, le=8192)] = 128
+    stages: Annotated[dict[str, StageConfig | None], Field(min_length=1)]
+    decoding: DecodingConfig = DecodingConfig()

@@ -1,0 +1,158 @@
+"""A cell with every component resolved and every default spelled out, and its parts as steps carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rrgbench.catalogue import Component
+from rrgbench.cell.config import EMBEDDINGS, DecodingConfig, StageConfig
+from rrgbench.identity import digest
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage with its components; references to parts that the cell does not have are dropped.
+
+    ``modules`` are the parts of the model that its losses read: it holds no others, so that
+    cells which differ elsewhere share it.
+    """
+
+    name: str
+    config: StageConfig
+    modules: tuple[str, ...]
+    train: tuple[str, ...]
+    lr: Mapping[str, float]
+    adapters: Mapping[str, Component]
+    losses: Mapping[str, tuple[float, Component]]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What its losses read."""
+        return frozenset(need for _, loss in self.losses.values() for need in loss.attributes["needs"])
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """What its checkpoint holds: modules, and which of the heads."""
+        heads = {"head of embeddings": EMBEDDINGS, "head of findings": frozenset({"finding_logits"})}
+        return frozenset({*self.modules} - {"heads"} | {head for head, read in heads.items() if self.needs & read})
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether it reads what the image encoder once made of the films, and not the films."""
+        return "image" in self.config.cached and "image" in self.modules
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything but components, caching and the cutting into rungs, as JSON data."""
+        plain = self.config.model_dump(mode="json", exclude={"train", "adapters", "losses", "lr", "rung", "cached"})
+        return plain | {"train": list(self.train), "lr": dict(self.lr)}
+
+    @cached_property
+    def part(self) -> Part:
+        """What a step that trains needs to know."""
+        return Part({"name": self.name, "recipe": self.recipe(), "adapters": self.adapters, "losses": self.losses})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model with its training: what a row of a leaderboard is about."""
+
+    labels: Mapping[str, str]
+    dataset: Component
+    root: Path | None
+    encoders: Mapping[str, Component]
+    fusion: Component
+    tokenizer: Component
+    own_tokenizer: Component
+    decoder: Component
+    annotator: Component | None
+    embedding_dim: int
+    stages: tuple[Stage, ...]
+    decoding: DecodingConfig
+    dropped: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The cell for people: its axes and labels."""
+        return title_of(self.labels)
+
+    @cached_property
+    def model(self) -> Part:
+        """The components of the report generator, in the form that step payloads carry."""
+        return self.parts((*self.encoders, "fusion", "decoder"), frozenset())
+
+    def parts(self, modules: Sequence[str], needs: frozenset[str]) -> Part:
+        """Some modules of the model, with the heads for what losses (or scoring) need."""
+        encoders = {source: encoder for source, encoder in self.encoders.items() if source in modules}
+        found: dict[str, Any] = {"encoders": encoders}
+        if "decoder" in modules:
+            own = {"own_tokenizer": self.own_tokenizer} if "own_tokenizer" in self.tokenizer.asked_values() else {}
+            found |= {"fusion": self.fusion, "decoder": self.decoder, "tokenizer": self.tokenizer, **own}
+        heads: dict[str, Any] = {"embedding_dim": self.embedding_dim} if needs & EMBEDDINGS else {}
+        if "finding_logits" in needs:
+            heads["finding_logits"] = True
+        return Part(found | ({"heads": heads} if heads else {}))
+
+    @property
+    def embeds(self) -> bool:
+        """Whether a stage trains the common space of films and reports."""
+        return any(stage.needs >= EMBEDDINGS for stage in self.stages)
+
+    def payload(self) -> dict[str, Any]:
+        """The whole cell as data and components."""
+        stages = [{"stage": stage.part.value, "rung": stage.config.rung, "cached": stage.is_cached} for stage in self.stages]
+        decoding = self.decoding.model_dump(mode="json")
+        needs = frozenset(need for stage in self.stages for need in stage.needs)
+        labels = self.annotator if "labels" in needs else None
+        model = self.parts((*self.encoders, "fusion", "decoder"), needs).value
+        return {"dataset": self.dataset, "model": model, "labels": labels, "stages": stages, "decoding": decoding}
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 over everything that makes this cell what it is; labels and places do not count."""
+        return digest(identity_of(self.payload()))
+
+
+def title_of(labels: Mapping[str, str]) -> str:
+    """Labels of a cell as its title."""
+    return ", ".join(f"{axis}={label}" for axis, label in labels.items()) or "base"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Data and components that many steps share. It counts in their ids by its digest, which is made once."""
+
+    value: Any
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what counts in ids."""
+        return digest(identity_of(self.value))
+
+    @cached_property
+    def request(self) -> Any:
+        """What a worker needs."""
+        return request_of(self.value)
+
+
+def identity_of(value: Any) -> Any:
+    """A payload with components replaced by what counts in ids, and parts by their digests."""
+    return _mapped(value, lambda item: item.identity() if isinstance(item, Component) else item.digest)
+
+
+def request_of(value: Any) -> Any:
+    """A payload with components and parts replaced by what a worker needs."""
+    return _mapped(value, lambda item: item.request() if isinstance(item, Component) else item.request)
+
+
+def _mapped(value: Any, change: Callable[[Component | Part], Any]) -> Any:
+    if isinstance(value, (Component, Part)):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _mapped(item, change) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mapped(item, change) for item in value]
+    return value

@@ -1,0 +1,75 @@
+"""From an experiment to steps: what runs share is one step. A step's id is the hash of everything that decides its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from rrgbench.cell import Cell
+from rrgbench.data import DataRecord, read_dataset
+from rrgbench.errors import RRGBenchError, collect
+from rrgbench.experiment import Resolved
+from rrgbench.identity import digest
+from rrgbench.plan.compiling import Compiler, Trained, Written, floor_titles
+from rrgbench.plan.steps import RESAMPLES, STEP_VERSIONS, Plan, RowPlan, Step
+from rrgbench.store import Store
+
+
+def make_plan(experiment: Resolved, store: Store, *, sharing: bool = True) -> Plan:
+    """Compile every run of every cell, and every floor, into distinct steps.
+
+    Args:
+        experiment: what to run.
+        store: where the data sets are written.
+        sharing: False gives every run steps of its own, to measure what sharing saves.
+
+    Raises:
+        ConfigError, DataError, ManyErrors: what is wrong with the data sets.
+    """
+    firsts: dict[str, Cell] = {}
+    for cell in experiment.cells:
+        firsts.setdefault(_dataset_key(cell), cell)
+    records: dict[str, DataRecord] = {}
+    errors: list[RRGBenchError] = []
+    for key, cell in firsts.items():
+        try:
+            records[key] = read_dataset(store, cell.dataset, cell.root)
+        except RRGBenchError as error:
+            errors.append(error)
+    collect(errors)
+    compiler = Compiler(experiment, sharing)
+    rows: list[RowPlan] = []
+    floors: dict[str, dict[str, Mapping[str, str]]] = {key: {} for key in records}
+    for key, record in records.items():
+        for floor, title in zip(experiment.floors, floor_titles(experiment.floors), strict=True):
+            seeds: Sequence[int | None] = experiment.seeds if floor.attributes["draws"] else [None]
+            floor_runs = {seed or 0: Written(compiler.floor(floor, title, record, seed)) for seed in seeds}
+            rows.append(compiler.row(floor, title, firsts[key].dataset, record, floor_runs))
+            floors[key][title] = rows[-1].intervals
+    for cell in experiment.cells:
+        key = _dataset_key(cell)
+        try:
+            row = _cell_row(compiler, cell, records[key], experiment.seeds)
+        except RRGBenchError as error:
+            errors.append(error)
+            continue
+        rows.append(replace(row, floors=floors[key]))
+    collect(errors)
+    return Plan(experiment, compiler.steps, compiler.uses, tuple(rows))
+
+
+def _cell_row(compiler: Compiler, cell: Cell, record: DataRecord, seeds: Sequence[int]) -> RowPlan:
+    runs: dict[int, Written] = {}
+    aurocs: dict[str, tuple[str, ...]] = {}
+    for seed in seeds:
+        runs[seed], found = compiler.run(cell, record, seed)
+        for stage, step_id in found.items():
+            aurocs[stage] = (*aurocs.get(stage, ()), step_id)
+    return compiler.row(cell, cell.title, cell.dataset, record, runs, aurocs)
+
+
+def _dataset_key(cell: Cell) -> str:
+    return digest([cell.dataset.identity(), str(cell.root)])
+
+
+__all__ = ["RESAMPLES", "STEP_VERSIONS", "Compiler", "Plan", "RowPlan", "Step", "Trained", "Written", "make_plan"]
