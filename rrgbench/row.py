@@ -126,10 +126,7 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         steps={f"seed {seed}": step_id for seed, step_id in row.runs.items()},
         predictions=[done.files["predictions.jsonl"] for done in generated],
         scores={key: list(plan.steps[step_id].upstream["scores"]) for key, step_id in row.intervals.items()},
-        aurocs={
-            stage: [float(read_json(store.artifact(step_id) / "auroc.json")["mean"]) for step_id in steps]
-            for stage, steps in row.aurocs.items()
-        },
+        aurocs=_aurocs(row, store),
         split=row.split,
         inputs=test.inputs,
         floor_origins={floor: _floor_origin(plan, row.floors[floor]) for floor in floors},
@@ -139,6 +136,13 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         },
         written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _aurocs(row: RowPlan, store: Store) -> dict[str, list[float]]:
+    return {
+        stage: [float(read_json(store.artifact(step_id) / "auroc.json")["mean"]) for step_id in steps]
+        for stage, steps in row.aurocs.items()
+    }
 
 
 def _values(row: RowPlan, store: Store) -> dict[str, Value]:
