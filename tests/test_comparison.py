@@ -402,6 +402,8 @@ def test_the_command_prints_a_table_or_json(command: Any, tmp_path: Path) -> Non
     assert "reference-file test, 24 studies of 24 subjects, protocol raw" in out
     assert "A: fusion=concat, text=none (seeds 0, 1) | fusion=gating, text=none (seeds 0, 1)" in out
     assert "seeds are paired" in out
+    _, out, _ = command("compare", "constant", "outside", "--resamples", 100)
+    assert "seeds do not belong together and are drawn apart" in out
     code, out, err = command(
         "compare", "constant", "fusion=concat,text=bert", "--resamples", 100, "--json", "--deltas", tmp_path / "d.csv"
     )

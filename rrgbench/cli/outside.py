@@ -210,8 +210,9 @@ def _tell(result: RunResult, store: Store, given: Sequence[TextFile], how: Measu
         for note in notes:
             sys.stderr.write(f"{RRGBenchError(note)}\n")
         print_boards(boards(result.rows), values)
-        for name, why in how.missing.items():
-            sys.stderr.write(f"not applicable: {RRGBenchError(f'{name}: {why}')}\n")
+        for why in dict.fromkeys(how.missing.values()):
+            names = ", ".join(name for name, reason in how.missing.items() if reason == why)
+            sys.stderr.write(f"{RRGBenchError(f'not applicable, since {why}: {names}')}\n")
     for warning in warnings:
         _warn(warning)
     if result.failures:
@@ -261,7 +262,8 @@ def _print_verdict(name: str, verdict: Any) -> None:
 
     from rrgbench.cli.tables import _console
 
-    table = Table(title=f"{RRGBenchError(name)}", title_justify="left")
+    typer.echo(f"{RRGBenchError(name)}")
+    table = Table()
     for column in ("checked", "comparisons", "result"):
         table.add_column(column, justify="right" if column == "comparisons" else "left")
     for about in dict.fromkeys(check.about for check in verdict.checks):
