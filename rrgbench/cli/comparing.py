@@ -103,11 +103,12 @@ def _print(pairing: Pairing, found: Comparison, left_out: Sequence[str], resampl
     if left_out:
         console.print(Text(f"not compared, since only one side has it: {', '.join(left_out)}"), soft_wrap=True)
     seeds = "seeds are paired" if found.seeds_paired else "seeds do not belong together and are drawn apart"
+    test = "it speaks of these trained systems, the interval of training them again too"
     if all(len(row.seeds) == 1 for pair in pairing.pairs for row in pair):
-        seeds = "there is one run a side, so that nothing is known of other seeds"
+        seeds, test = "there is one run a side", "neither knows what other seeds would give"
     console.print(
         f"[low, high] is a 95 % interval, subjects and seeds resampled {resamples} times; {seeds}. "
-        "p: subjects change sides at random; it speaks of these trained systems, the interval of training them again too.",
+        f"p: subjects change sides at random; {test}.",
         style="dim",
         markup=False,
         soft_wrap=True,
