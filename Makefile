@@ -3,11 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PAGE = $(abspath $(or $(RRGBENCH_STORE),store))/leaderboard.html
+SANDBOX = $(if $(filter 0,$(shell id -u)),--no-sandbox)  # chromium has none for root
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo page test test-fast lint bench clean
 
-demo: $(STAMP)  ## run the quickstart on phantom and print its leaderboard
+demo: $(STAMP)  ## run the quickstart on phantom, print its leaderboard and write its page
 	$(BIN)/rrgbench run experiments/quickstart.yaml
+	$(BIN)/rrgbench leaderboard build quickstart
+
+page: demo  ## the demo's page, and its picture where chromium is installed
+	! command -v chromium > /dev/null || chromium --headless --hide-scrollbars --window-size=1400,1700 $(SANDBOX) \
+	  --screenshot=$(PAGE:.html=.png) file://$(PAGE)
 
 test: $(STAMP)  ## everything that CI runs
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15

@@ -11,7 +11,7 @@ from rrgbench_annotators import cues as cue_tables
 from rrgbench_annotators.linking import relations
 from rrgbench_annotators.scopes import Status, cues, statuses
 from rrgbench_annotators.tokens import Span, sentences, spans, tokenize
-from rrgbench_annotators.vocabulary import PHRASES, WORDS
+from rrgbench_annotators.vocabulary import COMPOUNDS, PHRASES, WORDS
 
 VERSION = "1"
 
@@ -23,7 +23,18 @@ def _digest() -> str:
         sorted((" ".join(words), kind) for words, kind in PHRASES.items()),
         sorted((" ".join(words), cue) for words, cue in cue_tables.CUES.items()),
         sorted(" ".join(words) for words in cue_tables.SUGGESTING),
-        *(sorted(table) for table in (cue_tables.VERBS, cue_tables.BREAKS, cue_tables.PREPOSITIONS, cue_tables.NEW_STATEMENT)),
+        *(
+            sorted(table)
+            for table in (
+                COMPOUNDS,
+                cue_tables.VERBS,
+                cue_tables.BREAKS,
+                cue_tables.PREPOSITIONS,
+                cue_tables.CONJUNCTIONS,
+                cue_tables.ALTERNATIVES,
+                cue_tables.NEW_STATEMENT,
+            )
+        ),
     ]
     return hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:16]
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rrgbench.cli.page import leaderboard_build
 from rrgbench.errors import ConfigError, PluginError, RRGBenchError
 
 StoreOption = Annotated[
@@ -212,6 +213,7 @@ def make_app() -> typer.Typer:
     app.command()(comparing.compare)
     leaderboard = typer.Typer(no_args_is_help=True, help="Rows side by side, floors among them.")
     leaderboard.command("show")(leaderboard_show)
+    leaderboard.command("build")(leaderboard_build)
     leaderboard.command("verify")(outside.verify)
     leaderboard.command("predictions")(outside.export_predictions)
     app.add_typer(leaderboard, name="leaderboard")

@@ -14,12 +14,15 @@ from rich.text import Text
 from rrgbench.catalogue import Catalogue, Spec, did_you_mean, words
 from rrgbench.errors import ConfigError
 from rrgbench.leaderboard import Board
+from rrgbench.leaderboard.view import ARROWS, Column, columns, interval
 from rrgbench.plan import Plan
 from rrgbench.row import Row
 from rrgbench.runner import RunResult, wanted_steps
 from rrgbench.store import Store
 
 _PLAIN_WIDTH = 160
+_FRAME = 3
+"""What a column's border and padding take."""
 USER_MISTAKES = frozenset({"ConfigError", "DataError", "StoreError"})
 """What the user can mend without reading a traceback; any other failure names its cell and where its traceback is."""
 
@@ -29,72 +32,86 @@ def _console(stderr: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, emoji=False, width=_PLAIN_WIDTH)
 
 
-def number(value: float) -> str:
-    """Three decimals below ten, one below a thousand, none above."""
-    if abs(value) < 10 and value != int(value):
-        return f"{value:.3f}"
-    return f"{value:.1f}" if abs(value) < 1000 and value != int(value) else f"{value:.0f}"
-
-
 def _cell_text(row: Row, name: str) -> str:
     if name in row.not_applicable:
         return "not applicable"
     if name not in row.values:
         return "not scored"
-    value = row.values[name]
-    if value.low is None or value.high is None:
-        return number(value.value)
-    return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return " ".join(filter(None, interval(row.values[name])))
 
 
-def _chosen(board: Board, asked: str | None) -> list[str]:
+def _chosen(board: Board, asked: str | None) -> list[Column]:
     """The headline of each metric, or what was asked for."""
-    known = board.values()
+    known = {column.name: column for column in columns(board)}
     if asked == "all":
-        return known
+        return list(known.values())
     if asked is None:
-        first: dict[str, str] = {}
-        for row in board.rows:
-            for name, value in row.values.items():
-                first.setdefault(value.metric, name)
-        return list(first.values())
+        return [column for column in known.values() if column.headline]
     names = [name.strip() for name in asked.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise ConfigError("--values", got=name, hint=did_you_mean(name, known))
-    return names
+            raise ConfigError("--values", got=name, hint=did_you_mean(name, list(known)))
+    return [known[name] for name in names]
+
+
+def _blocks(board: Board, shown: Sequence[Column], room: int, cost: int) -> list[list[Column]]:
+    """The values in groups, as many side by side as ``room`` characters hold, one at least; the first group has ``cost`` less."""
+    blocks: list[list[Column]] = [[]]
+    left = room - cost
+    for column in shown:
+        parts = [*_heading(column).splitlines(), *(_cell_text(row, column.name) for row in board.rows)]
+        width = max(map(len, parts)) + _FRAME
+        if width > left and blocks[-1]:
+            blocks.append([])
+            left = room
+        blocks[-1].append(column)
+        left -= width
+    return blocks
 
 
 def print_boards(found: Sequence[Board], asked: str | None) -> None:
-    """One table a board: best headline first, floors among the cells."""
+    """One table a board: best headline first, floors among the cells. What the width does not hold goes on in a table below."""
     console = _console()
     for board in found:
+        widest = max(len("row"), *(len(_row_title(row)) for row in board.rows))
+        title_width = min(widest, max(console.width * 2 // 5, 24))
+        room = console.width - title_width - _FRAME - 1
+        parameters = max(len("parameters"), *(len(f"{row.parameters or 0:,}") for row in board.rows))
+        cost = len("seeds") + parameters + len("train s") + 3 * _FRAME
+        blocks = _blocks(board, _chosen(board, asked), room, cost)
         about = f"{board.dataset} {board.rows[0].split}, {board.n} studies"
         title = f"{about}, protocol {board.protocol}, references {board.references[:8]}"
-        table = Table(title=title, title_justify="left", caption_justify="left")
-        table.add_column("row", overflow="fold")
-        table.add_column("seeds", justify="right")
-        names = _chosen(board, asked)
-        for name in names:
-            arrow = {"higher": " ↑", "lower": " ↓", "neither": ""}[_better(board, name)]
-            table.add_column(name + arrow, justify="right", overflow="fold")
-        table.add_column("parameters", justify="right")
-        table.add_column("train s", justify="right")
-        for row in board.rows:
-            floor = row.kind == "floor"
-            title_text = f"floor: {row.title}" if floor else row.title + (" (baseline)" if row.baseline else "")
-            cells: list[Text | str] = [Text(title_text), str(len(row.seeds)), *(_cell_text(row, name) for name in names)]
-            cost = ["", ""] if row.parameters is None else [f"{row.parameters:,}", f"{row.train_seconds or 0:.0f}"]
-            table.add_row(*cells, *cost, style="dim italic" if floor else None)
-        console.print(table)
+        for place, block in enumerate(blocks):
+            table = Table(title=None if place else Text(title), title_justify="left")
+            table.add_column("row", overflow="fold", min_width=title_width, max_width=title_width)
+            _fill(table, board, block, first=place == 0)
+            console.print(table)
     if found:
         console.print(
             "Values are means over seeds; [low, high] is a 95 % interval, test subjects resampled.", style="dim", markup=False
         )
 
 
-def _better(board: Board, name: str) -> str:
-    return next(row.values[name].better for row in board.rows if name in row.values)
+def _fill(table: Table, board: Board, block: Sequence[Column], first: bool) -> None:
+    """Values of a block; seeds and cost stand in the first only."""
+    headings = [_heading(column) for column in block]
+    for heading in ["seeds", *headings, "parameters", "train s"] if first else headings:
+        table.add_column(Text(heading), justify="right", overflow="fold")
+    for row in board.rows:
+        cells = [_cell_text(row, column.name) for column in block]
+        if first:
+            cost = ["", ""] if row.parameters is None else [f"{row.parameters:,}", f"{row.train_seconds or 0:.0f}"]
+            cells = [str(len(row.seeds)), *cells, *cost]
+        table.add_row(Text(_row_title(row)), *cells, style="dim italic" if row.kind == "floor" else None)
+
+
+def _heading(column: Column) -> str:
+    by = f"\nby {column.annotator}" if column.annotator else ""
+    return f"{column.name} {ARROWS[column.better]}".rstrip() + by
+
+
+def _row_title(row: Row) -> str:
+    return f"floor: {row.title}" if row.kind == "floor" else row.title + (" (baseline)" if row.baseline else "")
 
 
 def print_outcome(result: RunResult, store: Store) -> None:

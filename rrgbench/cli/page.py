@@ -1,0 +1,35 @@
+"""The command that writes the leaderboard's page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rrgbench.errors import ConfigError
+
+
+def leaderboard_build(
+    experiment: Annotated[str | None, typer.Argument(help="Only rows of the experiment of this name.")] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="Where artifacts and rows are kept [$RRGBENCH_STORE, else ./store].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write [leaderboard.html in the store].")] = None,
+) -> None:
+    """Write one HTML page of a store's rows: tables, plots, provenance. It needs no network and no other file."""
+    from rrgbench.leaderboard import load_rows
+    from rrgbench.leaderboard.page import write_page
+    from rrgbench.store import default_store
+
+    place = store or default_store()
+    found = load_rows(place, experiment)
+    if not found:
+        of = "" if experiment is None else f" of experiment {experiment}"
+        hint = "`rrgbench run EXPERIMENT` writes them; --store names another store"
+        raise ConfigError(f"no rows{of} in {place / 'rows'}", hint=hint)
+    path = out or place / "leaderboard.html"
+    if path.is_dir():
+        raise ConfigError("--out", got=f"the folder {path}", expected="a file")
+    write_page(found, path)
+    typer.echo(path)
