@@ -76,7 +76,8 @@ def _print(pairing: Pairing, found: Comparison, left_out: Sequence[str], resampl
     from rich.table import Table
     from rich.text import Text
 
-    from rrgbench.cli.tables import _console, number
+    from rrgbench.cli.tables import _console
+    from rrgbench.leaderboard.view import number
 
     console = _console()
     one = pairing.pairs[0][0]
