@@ -61,7 +61,10 @@ def compare(
                 "subjects": found.subjects,
                 "resamples": resamples,
                 "not_compared": left_out,
-                "values": [dataclasses.asdict(line) for line in found.lines],
+                "values": [
+                    dataclasses.asdict(line) | {"signature": pairing.pairs[0][0].values[line.value].signature}
+                    for line in found.lines
+                ],
             }
         )
     else:
@@ -77,7 +80,7 @@ def _print(pairing: Pairing, found: Comparison, left_out: Sequence[str], resampl
     from rich.text import Text
 
     from rrgbench.cli.tables import _console
-    from rrgbench.leaderboard.view import number
+    from rrgbench.leaderboard.view import annotator, number
 
     console = _console()
     one = pairing.pairs[0][0]
@@ -91,7 +94,8 @@ def _print(pairing: Pairing, found: Comparison, left_out: Sequence[str], resampl
         if line.low is not None and line.high is not None:
             change += f" [{line.low:+.3f}, {line.high:+.3f}]"
         tests = ["" if p is None else f"{p:.4f}" for p in (line.p, line.p_holm)]
-        table.add_row(line.value + arrow, number(line.first), number(line.second), change, *tests)
+        by = f" by {name}" if (name := annotator(one.values[line.value])) else ""
+        table.add_row(Text(line.value + by + arrow), number(line.first), number(line.second), change, *tests)
     console.print(table)
     for name, place in (("A", 0), ("B", 1)):
         rows = list({id(pair[place]): pair[place] for pair in pairing.pairs}.values())
