@@ -333,7 +333,9 @@ def _metric(catalogue: Catalogue, row: Row, key: str) -> Metric:
         field = next(field for field in ours if ours[field] != (identity or {}).get(field))
         what = f"metric {key}: its code changed since row {row.title} was scored: {field}"
         got = (identity or {}).get(field)
-        raise ConfigError(what, got=got, expected=ours[field], hint="run the experiment again: only scoring is done anew")
+        raise ConfigError(
+            what, got=got, expected=ours[field], hint="run the experiment (or `score`) again: only scoring is done anew"
+        )
     metric: Metric = build(component.request(), lambda name: ())
     return metric
 
