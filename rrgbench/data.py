@@ -25,7 +25,7 @@ from rrgbench.catalogue.building import build
 from rrgbench.errors import ConfigError, DataError, ManyErrors, RRGBenchError, StoreError, collect
 from rrgbench.identity import canonical_json, digest, file_digest
 from rrgbench.interfaces import Dataset
-from rrgbench.rules import check_dataset
+from rrgbench.rules import check_dataset, check_split
 from rrgbench.store import Store, full_disk_is_an_error, write_atomically
 from rrgbench.types import SPLITS, Inputs, License, Split, Targets
 
@@ -213,6 +213,21 @@ def _write_split(
         targets=_write_lines(store, judged),
         labels=tuple(sorted({name for target in targets for name in target.labels or ()})),
     )
+
+
+def record_references(store: Store, name: str, references: Mapping[str, str]) -> DataRecord:
+    """References alone as a record: a test split without films or context, each study a subject of its own.
+
+    What rights there are in them nobody knows, so that they are treated as credentialed.
+
+    Raises:
+        DataError, StoreError: an empty reference; the store cannot be written.
+    """
+    inputs = tuple(Inputs(study, study, (), ()) for study in references)
+    targets = tuple(Targets(study, report) for study, report in references.items())
+    check_split(name, inputs, targets)
+    split = _write_split(store, store.root, inputs, targets, {})
+    return DataRecord(license="credentialed", folder=str(store.root), splits={"test": split}, state="", files=())
 
 
 def _write_lines(store: Store, lines: Sequence[Mapping[str, Any]]) -> str:

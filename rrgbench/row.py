@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rrgbench.errors import StoreError
 from rrgbench.plan import Plan, RowPlan
 from rrgbench.store import Store, read_json, write_atomically
-from rrgbench.types import Better
+from rrgbench.types import Better, Split
 
 FORMAT = 2
 
@@ -32,12 +32,22 @@ class Value(BaseModel):
     signature: dict[str, Any]
 
 
+class FloorOrigin(BaseModel):
+    """How a floor is made again: the identity of its component, and its seeds (None where it draws nothing)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    component: dict[str, Any]
+    seeds: list[int | None]
+
+
 class Row(BaseModel):
     """One line of a leaderboard: a cell, a floor or an outside system's reports on the test split, over its seeds.
 
     ``protocol_options`` and ``metrics`` (key -> identity of the component) say how to score again. By seed, in order:
     ``predictions``, the SHA-256 of each predictions file, and ``scores``, metric -> steps with each report's statistics.
     ``aurocs``: stage -> mean AUROC over findings on validate, for each seed, where a stage teaches the image encoder findings.
+    ``inputs``: the digest of the split's inputs in the store, which name the subjects. ``floor_origins``: how floors are made.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -70,6 +80,9 @@ class Row(BaseModel):
     predictions: list[str]
     scores: dict[str, list[str]]
     aurocs: dict[str, list[float]]
+    split: Split = "test"
+    inputs: str = ""
+    floor_origins: dict[str, FloorOrigin] = {}
     provenance: dict[str, Any]
     written: str
 
@@ -84,6 +97,7 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
     generated = [store.done(step_id) for step_id in row.runs.values() if store.is_done(step_id)]
     parameters = [done.provenance.get("parameters", {}).get("model", {}) for done in trained]
     test = row.record.splits["test"]
+    floors = _floor_values(row, store)
     return Row(
         format=FORMAT,
         id=row.id,
@@ -104,7 +118,7 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         baseline=row.kind == "cell" and row.title == plan.experiment.baseline,
         values=_values(row, store),
         not_applicable=dict(row.not_applicable),
-        floors=_floor_values(row, store),
+        floors=floors,
         parameters=max((int(count.get("total", 0)) for count in parameters), default=None),
         trainable=max((int(count.get("trainable", 0)) for count in parameters), default=None),
         train_seconds=sum(float(done.provenance.get("cost", {}).get("seconds", 0.0)) for done in trained) if trained else None,
@@ -112,16 +126,23 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         steps={f"seed {seed}": step_id for seed, step_id in row.runs.items()},
         predictions=[done.files["predictions.jsonl"] for done in generated],
         scores={key: list(plan.steps[step_id].upstream["scores"]) for key, step_id in row.intervals.items()},
-        aurocs={
-            stage: [float(read_json(store.artifact(step_id) / "auroc.json")["mean"]) for step_id in steps]
-            for stage, steps in row.aurocs.items()
-        },
+        aurocs=_aurocs(row, store),
+        split=row.split,
+        inputs=test.inputs,
+        floor_origins={floor: _floor_origin(plan, row.floors[floor]) for floor in floors},
         provenance={
             "libraries": generated[0].provenance.get("libraries", {}) if generated else {},
             "numerics": [domain for done in generated if (domain := done.domain) is not None][:1],
         },
         written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _aurocs(row: RowPlan, store: Store) -> dict[str, list[float]]:
+    return {
+        stage: [float(read_json(store.artifact(step_id) / "auroc.json")["mean"]) for step_id in steps]
+        for stage, steps in row.aurocs.items()
+    }
 
 
 def _values(row: RowPlan, store: Store) -> dict[str, Value]:
@@ -143,6 +164,12 @@ def _floor_values(row: RowPlan, store: Store) -> dict[str, dict[str, float]]:
                 values = {row.names[key][name]: value["value"] for name, value in told.items()}
                 found.setdefault(floor, {}).update(values)
     return found
+
+
+def _floor_origin(plan: Plan, intervals: Mapping[str, str]) -> FloorOrigin:
+    scores = plan.steps[next(iter(intervals.values()))].upstream["scores"]
+    written = [plan.steps[plan.steps[score].upstream["predictions"][0]] for score in scores]
+    return FloorOrigin(component=written[0].payload["floor"].identity(), seeds=[step.seed for step in written])
 
 
 def _steps(plan: Plan, row: RowPlan, kind: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Intervals from stored per-report statistics: subjects are resampled, since studies of one patient are correlated."""
+"""Intervals and comparisons from stored per-report statistics: studies of one patient are correlated, so subjects stay whole."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rrgbench.errors import PluginError
 
 Statistics = np.ndarray[Any, np.dtype[np.float64]]
 Rows = np.ndarray[Any, np.dtype[np.intp]]
+Draws = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Aggregates(Protocol):
@@ -37,6 +39,8 @@ class _Subjects:
         for row, subject in enumerate(subjects):
             rows.setdefault(subject, []).append(row)
         self.count = len(rows)
+        number = {subject: place for place, subject in enumerate(rows)}
+        self._of_row = np.asarray([number[subject] for subject in subjects], dtype=np.intp)
         self._rows = np.asarray([row for found in rows.values() for row in found], dtype=np.intp)
         self._sizes = np.asarray([len(found) for found in rows.values()], dtype=np.intp)
         self._begins = np.cumsum(self._sizes) - self._sizes
@@ -48,6 +52,11 @@ class _Subjects:
         ends = np.cumsum(sizes)
         rows: Rows = self._rows[np.arange(ends[-1]) + np.repeat(self._begins[picked] - ends + sizes, sizes)]
         return rows
+
+    def chosen(self, random: np.random.Generator) -> Flags:
+        """A coin for each subject, as one flag a row."""
+        coins: Flags = random.integers(0, 2, self.count).astype(bool)[self._of_row]
+        return coins
 
 
 def bootstrap(
@@ -85,6 +94,12 @@ def bootstrap(
         rows = drawn.draw(random)
         for name, value in mean_values(metric, [run[rows] for run in runs]).items():
             draws[name][number] = value
+    return _percentiles(metric, observed, draws, level)
+
+
+def _percentiles(
+    metric: Aggregates, observed: Mapping[str, float], draws: Mapping[str, Draws], level: float
+) -> dict[str, Interval]:
     for name, values in draws.items():
         if not np.isfinite(values).all():
             what = f"metric {type(metric).__name__}: aggregate: {name} on a resample of the reports"
@@ -129,3 +144,122 @@ def auroc(
             below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
             found[name] = float(below.sum() / (2 * len(positive) * len(negative)))
     return found
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two systems on the same reports: for each its runs (one array a seed, as in ``bootstrap``) by seed.
+
+    ``same_seeds``: the runs of one seed belong together, so that seeds are drawn for both at once.
+    """
+
+    first: Sequence[Statistics]
+    second: Sequence[Statistics]
+    same_seeds: bool
+
+    def __post_init__(self) -> None:
+        assert not self.same_seeds or len(self.first) == len(self.second)
+
+    def runs(self) -> list[tuple[Statistics, Statistics]]:
+        """Runs side by side: of the same seed, else every one with every other, which leaves the means as they are."""
+        if self.same_seeds:
+            return list(zip(self.first, self.second, strict=True))
+        return [(one, other) for one in self.first for other in self.second]
+
+
+def difference(metric: Aggregates, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Second minus first of each value: the mean over pairs of the difference of the means over runs."""
+    sides = [(mean_values(metric, pair.first), mean_values(metric, pair.second)) for pair in pairs]
+    return {name: float(np.mean([second[name] - first[name] for first, second in sides])) for name in sides[0][0]}
+
+
+def paired_bootstrap(
+    metric: Aggregates,
+    pairs: Sequence[Pair],
+    subjects: Sequence[str],
+    *,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Percentile intervals of ``difference``: subjects and seeds are drawn with replacement, the same subjects for both sides.
+
+    Seeds are drawn once for all sides that have equally many, so that runs of the same seed stay together and those of
+    pairs do too; sides of a pair without ``same_seeds`` are drawn apart.
+
+    Raises:
+        PluginError: the closing formula gives no number on a resample.
+
+    Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 8 and 13.
+    """
+    drawn = _Subjects(subjects)
+    observed = difference(metric, pairs)
+    random = np.random.default_rng(seed)
+    draws = {name: np.empty(resamples) for name in observed}
+    counts = sorted({len(runs) for pair in pairs for runs in (pair.first, pair.second)})
+    for number in range(resamples):
+        rows = drawn.draw(random)
+        picks = {count: (random.integers(0, count, count), random.integers(0, count, count)) for count in counts}
+        totals = dict.fromkeys(observed, 0.0)
+        for pair in pairs:
+            first = _mean_of(metric, pair.first, rows, picks[len(pair.first)][0])
+            second = _mean_of(metric, pair.second, rows, picks[len(pair.second)][0 if pair.same_seeds else 1])
+            for name in totals:
+                totals[name] += second[name] - first[name]
+        for name, total in totals.items():
+            draws[name][number] = total / len(pairs)
+    return _percentiles(metric, observed, draws, level)
+
+
+def _mean_of(metric: Aggregates, runs: Sequence[Statistics], rows: Rows, picks: Rows) -> dict[str, float]:
+    """The mean over drawn runs of the values of drawn rows; a run that was drawn twice is looked at once."""
+    totals: dict[str, float] = {}
+    for place, times in enumerate(np.bincount(picks, minlength=len(runs)).tolist()):
+        if times:
+            for name, value in metric.aggregate(runs[place][rows]).items():
+                totals[name] = totals.get(name, 0.0) + times * float(value)
+    return {name: total / len(picks) for name, total in totals.items()}
+
+
+def randomisation(
+    metric: Aggregates, pairs: Sequence[Pair], subjects: Sequence[str], *, trials: int = 1000, seed: int = 0
+) -> dict[str, float]:
+    """Two-sided p of each value's difference: in each trial a coin for each subject says whether its reports change sides.
+
+    p = (trials whose difference is at least as far from 0 as the observed one + 1) / (trials + 1), never 0. A subject changes
+    sides in all pairs and seeds at once. It asks whether these very systems differ on subjects like these; that training
+    them again would give others is in ``paired_bootstrap``'s interval, not here.
+
+    Source: Noreen, Computer-Intensive Methods for Testing Hypotheses (1989); Riezler & Maxwell (2005); Phipson & Smyth (2010).
+    """
+    drawn = _Subjects(subjects)
+    observed = difference(metric, pairs)
+    random = np.random.default_rng(seed)
+    reached = dict.fromkeys(observed, 0)
+    sides = [pair.runs() for pair in pairs]
+    for _ in range(trials):
+        swap = drawn.chosen(random)[:, None]
+        totals = dict.fromkeys(observed, 0.0)
+        for runs in sides:
+            for one, other in runs:
+                first = metric.aggregate(np.where(swap, other, one))
+                second = metric.aggregate(np.where(swap, one, other))
+                for name in totals:
+                    totals[name] += (float(second[name]) - float(first[name])) / len(runs)
+        for name, total in totals.items():
+            # Sums in another order differ in their last bits.
+            reached[name] += abs(total / len(pairs)) >= abs(observed[name]) - 1e-12
+    return {name: (count + 1) / (trials + 1) for name, count in reached.items()}
+
+
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Holm's adjustment of several p: whoever looks at many values finds one by chance.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure (1979).
+    """
+    adjusted: dict[str, float] = {}
+    largest = 0.0
+    for place, name in enumerate(sorted(p, key=lambda name: p[name])):
+        largest = max(largest, min(1.0, (len(p) - place) * p[name]))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p}

@@ -36,6 +36,7 @@ NAMED_COMPONENTS: dict[str, str] = {
     "rrgbench/runner/worker.py": "names of libraries whose versions are provenance; device auto",
     "rrgbench/cli/app.py": "the default executor is local",
     "rrgbench/cli/search.py": "the default executor is local",
+    "rrgbench/cli/outside.py": "the default executor is local",
 }
 """File of the platform -> why a component's name may stand in it."""
 

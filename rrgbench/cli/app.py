@@ -202,6 +202,7 @@ def _add_plugin_commands(app: typer.Typer) -> None:
 
 def make_app() -> typer.Typer:
     """The shell with every command."""
+    from rrgbench.cli import comparing, outside
     from rrgbench.cli.search import search
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -210,9 +211,13 @@ def make_app() -> typer.Typer:
     app.command()(plan)
     app.command()(search)
     app.command("exec-step", hidden=True)(exec_step)
+    app.command()(outside.score)
+    app.command()(comparing.compare)
     leaderboard = typer.Typer(no_args_is_help=True, help="Rows side by side, floors among them.")
     leaderboard.command("show")(leaderboard_show)
     leaderboard.command("build")(leaderboard_build)
+    leaderboard.command("verify")(outside.verify)
+    leaderboard.command("predictions")(outside.export_predictions)
     app.add_typer(leaderboard, name="leaderboard")
     plugins = typer.Typer(no_args_is_help=True, help="What is installed.")
     plugins.command("list")(plugins_list)

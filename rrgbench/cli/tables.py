@@ -79,7 +79,8 @@ def print_boards(found: Sequence[Board], asked: str | None) -> None:
         parameters = max(len("parameters"), *(len(f"{row.parameters or 0:,}") for row in board.rows))
         cost = len("seeds") + parameters + len("train s") + 3 * _FRAME
         blocks = _blocks(board, _chosen(board, asked), room, cost)
-        title = f"{board.dataset} test, {board.n} studies, protocol {board.protocol}, references {board.references[:8]}"
+        about = f"{board.dataset} {board.rows[0].split}, {board.n} studies"
+        title = f"{about}, protocol {board.protocol}, references {board.references[:8]}"
         for place, block in enumerate(blocks):
             table = Table(title=None if place else Text(title), title_justify="left")
             table.add_column("row", overflow="fold", min_width=title_width, max_width=title_width)

@@ -32,7 +32,7 @@ class Board:
 
 def _family(row: Row) -> str:
     """What rows of one board share, whatever was measured."""
-    return digest([row.dataset, row.dataset_options, row.protocol, row.n])
+    return digest([row.dataset, row.dataset_options, row.split, row.protocol, row.n])
 
 
 def _signature(row: Row) -> str:

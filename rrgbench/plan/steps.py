@@ -12,6 +12,7 @@ from rrgbench.cell import identity_of, request_of
 from rrgbench.data import DataRecord
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
+from rrgbench.types import Split
 
 STEP_VERSIONS: Mapping[str, int] = {
     "pixels": 1,
@@ -103,6 +104,8 @@ class RowPlan:
     """For a cell: floor -> its intervals steps by metric, on the same data set."""
     aurocs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For a cell: stage -> the steps, one a seed, that say how well the image encoder tells findings on validate."""
+    split: Split = "test"
+    """Which split of the data set stands in ``record`` as test."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -125,7 +128,7 @@ class Plan:
         waiting = [step_id]
         while waiting:
             current = waiting.pop()
-            if current not in found:
+            if current not in found and current in self.steps:  # predictions from outside are no step
                 found.add(current)
                 waiting += self.steps[current].needed
         return frozenset(found)
