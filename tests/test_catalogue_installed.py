@@ -5,6 +5,7 @@ Each toy distribution lies in a folder on the path as pip would lay it there.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -15,8 +16,10 @@ from typing import Any
 import pytest
 
 from rrgbench import DataError, PluginError
-from rrgbench.catalogue import Catalogue, Spec, cache_folder
+from rrgbench.catalogue import Catalogue, Spec, cache_folder, installed
 from rrgbench.catalogue.building import build
+from rrgbench.catalogue.content import PUBLIC_ROOMS
+from rrgbench.catalogue.describe import stamp
 
 HOOK = "\n\n@rrgbench.hookimpl\ndef rrgbench_protocols():\n    return {'toy': TOY}\n"
 TOY = f'''"""A toy."""
@@ -384,3 +387,13 @@ def test_a_plugin_that_is_gone_is_not_built(lay: Lay) -> None:
     shutil.rmtree(site / "toy_gone-1.0.dist-info")
     with pytest.raises(PluginError, match="not installed any more"):
         build(request, _nothing)
+
+
+def test_every_room_that_counts_in_content_versions_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = installed._surroundings()
+    for room in PUBLIC_ROOMS:
+        file = importlib.util.find_spec(room).origin
+        monkeypatch.setattr(installed, "stamp", lambda path, file=file: (0, 0) if str(path) == file else stamp(path))
+        assert installed._surroundings() != before, room
+        monkeypatch.undo()
+    assert installed._surroundings() == before

@@ -20,7 +20,7 @@ from rrgbench.hookspecs import GROUP
 from rrgbench.identity import source_version
 
 _PLATFORM = "rrgbench"
-_PUBLIC_ROOMS = ("rrgbench.findings", "rrgbench.jvm", "rrgbench.nn", "rrgbench.text")
+PUBLIC_ROOMS = ("rrgbench.findings", "rrgbench.jvm", "rrgbench.nn", "rrgbench.text")
 """Rooms of the platform whose code is part of a component's content version when it imports them."""
 
 
@@ -124,7 +124,7 @@ def _version(modules: tuple[str, ...], own: frozenset[str]) -> str:
                 continue
             files[current] = path
             for imported in _imports(current, path):
-                room = any(imported == public or imported.startswith(f"{public}.") for public in _PUBLIC_ROOMS)
+                room = any(imported == public or imported.startswith(f"{public}.") for public in PUBLIC_ROOMS)
                 if room or _top(imported) in own:
                     waiting.append(imported)
         return source_version(*(files[module] for module in sorted(files))) if files else ""

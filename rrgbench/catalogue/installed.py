@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from rrgbench.catalogue.content import PUBLIC_ROOMS
 from rrgbench.catalogue.describe import Described, Description, stamp
 from rrgbench.catalogue.hints import summary
 from rrgbench.hookspecs import GROUP
@@ -102,7 +103,8 @@ def _found() -> list[_Installed]:
 def _surroundings() -> str:
     """Changes whenever something is installed or removed, and when the platform reads plugins in another way."""
     home = Path(__file__).parent.parent
-    rooms = ("types", "interfaces", "hookspecs", "identity", "catalogue", "nn", "text")
+    public = (room.removeprefix("rrgbench.") for room in PUBLIC_ROOMS)  # they count in content versions
+    rooms = ("types", "interfaces", "hookspecs", "identity", "catalogue", *public)
     files = sorted({path for room in rooms for path in (*home.glob(f"{room}.py"), *(home / room).rglob("*.py"))})
     folders = [Path(folder or ".") for folder in sys.path]
     infos = [sorted(path.name for path in folder.glob("*.*-info")) for folder in folders if folder.is_dir()]
