@@ -77,6 +77,7 @@ def _row(row_id: str, values: dict[str, dict[str, Any]], **changes: Any) -> Row:
         "steps": {"seed 0": f"step {row_id}"},
         "predictions": [f"predictions {row_id}"],
         "scores": {},
+        "aurocs": {},
         "provenance": {},
         "written": "2026-01-01T00:00:00+00:00",
     }
