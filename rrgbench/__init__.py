@@ -1,6 +1,7 @@
 """rrgbench: which part of a radiology report generator earns its keep, and can the number be believed?
 
-The public face. Importing it never imports torch; ``rrgbench.nn``, ``rrgbench.text`` and ``rrgbench.testing`` are public too.
+The public face. Importing it never imports torch; ``rrgbench.findings``, ``rrgbench.jvm``, ``rrgbench.nn``,
+``rrgbench.text`` and ``rrgbench.testing`` are public too.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
 from rrgbench.plan import Compiler, Plan, RowPlan, Written
-from rrgbench.plan.compiling import _keys, _value_names, floor_titles
+from rrgbench.plan.compiling import floor_titles, metric_keys, value_names
 from rrgbench.predictions import TextFile
 from rrgbench.row import Row
 from rrgbench.steps.context import write_predictions
@@ -147,13 +147,13 @@ def measures(source: Source, protocol: Component, metrics: Sequence[Component], 
     if "train_reports" in protocol.asked_values() and not source.whole:
         hint = "give --dataset, or a protocol that reads none"
         raise ConfigError(f"protocol {protocol.name} reads the train reports", got=_NO_TRAIN, hint=hint)
-    reasons = {key: why_not(metric, source) for key, metric in _keys(metrics).items()}
-    names = _value_names(_keys(metrics))
-    applied = tuple(metric for key, metric in _keys(metrics).items() if not reasons[key])
+    reasons = {key: why_not(metric, source) for key, metric in metric_keys(metrics).items()}
+    names = value_names(metric_keys(metrics))
+    applied = tuple(metric for key, metric in metric_keys(metrics).items() if not reasons[key])
     if not applied:
         told = "; ".join(f"{key}: {reason}" for key, reason in reasons.items())
         raise ConfigError("--metrics: none can be computed", got=told or "none", expected="at least one")
-    there = {name for own in _value_names(_keys(applied)).values() for name in own.values()}
+    there = {name for own in value_names(metric_keys(applied)).values() for name in own.values()}
     missing = {name: why for key, why in reasons.items() if why for name in names[key].values() if name not in there}
     if not source.whole:
         missing |= {f"floor {title}": _NO_TRAIN for title in floor_titles(floors)}

@@ -26,7 +26,7 @@ from rrgbench.external import (
     why_not,
 )
 from rrgbench.plan import Plan
-from rrgbench.plan.compiling import _keys, _value_names, floor_titles
+from rrgbench.plan.compiling import floor_titles, metric_keys, value_names
 from rrgbench.predictions import TextFile, match_studies, read_texts
 from rrgbench.row import FORMAT, Row, Value
 from rrgbench.store import Store
@@ -199,7 +199,7 @@ def _named(row: Row, catalogue: Catalogue, verdict: Verdict) -> _Named | None:
     assert protocol is not None
     found = tuple(metric for metric in metrics if metric is not None)
     made = tuple(floor for floor in floors if floor is not None)
-    verdict.compare("metrics", "the names of the metrics", list(row.metrics), list(_keys(found)))
+    verdict.compare("metrics", "the names of the metrics", list(row.metrics), list(metric_keys(found)))
     verdict.compare("floors", "the names of the floors", list(row.floor_origins), floor_titles(made))
     if dataset is not None:
         verdict.compare("data set", "dataset_options", row.dataset_options, dataset.identity()["options"])
@@ -266,8 +266,8 @@ def _published(row: Row, files: Sequence[TextFile], source: Source, store: Store
 
 
 def _compare_values(row: Row, here: Row, source: Source, named: _Named, verdict: Verdict) -> None:
-    keys = _keys(named.metrics)
-    names = _value_names(keys)
+    keys = metric_keys(named.metrics)
+    names = value_names(keys)
     beyond = {name for key, metric in keys.items() if why_not(metric, source) for name in names[key].values()}
     for name, value in here.values.items():
         if name in row.values:

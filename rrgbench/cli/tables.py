@@ -14,7 +14,7 @@ from rich.text import Text
 from rrgbench.catalogue import Catalogue, Spec, did_you_mean, words
 from rrgbench.errors import ConfigError
 from rrgbench.leaderboard import Board
-from rrgbench.leaderboard.view import ARROWS, Column, columns, interval
+from rrgbench.leaderboard.view import ARROWS, Column, columns, interval, number
 from rrgbench.plan import Plan
 from rrgbench.row import Row
 from rrgbench.runner import RunResult, wanted_steps
@@ -86,6 +86,8 @@ def print_boards(found: Sequence[Board], asked: str | None) -> None:
             table.add_column("row", overflow="fold", min_width=title_width, max_width=title_width)
             _fill(table, board, block, first=place == 0)
             console.print(table)
+        for line in dict.fromkeys(line for row in board.rows for line in _stages(row)):
+            console.print(Text(line, style="dim"))
     if found:
         console.print(
             "Values are means over seeds; [low, high] is a 95 % interval, test subjects resampled.", style="dim", markup=False
@@ -108,6 +110,15 @@ def _fill(table: Table, board: Board, block: Sequence[Column], first: bool) -> N
 def _heading(column: Column) -> str:
     by = f"\nby {column.annotator}" if column.annotator else ""
     return f"{column.name} {ARROWS[column.better]}".rstrip() + by
+
+
+def _stages(row: Row) -> list[str]:
+    """How well stages taught the image encoder findings. Rows that share a stage say the same."""
+    return [
+        f"After stage {stage} the image encoder tells findings on validate with a mean AUROC of "
+        f"{number(sum(values) / len(values))} ({len(values)} seed{'s' * (len(values) > 1)})."
+        for stage, values in row.aurocs.items()
+    ]
 
 
 def _row_title(row: Row) -> str:

@@ -185,6 +185,8 @@ def _provenance(row: Row) -> Iterator[tuple[str, str]]:
     about = {key: told[key] for key in ("id", "experiment", "kind", "labels", "dataset", "dataset_options", "license")}
     about |= {key: told[key] for key in ("protocol", "protocol_options", "n", "subjects", "seeds", "written")}
     yield "Row", _yaml(about)
+    if row.aurocs:
+        yield "Findings on validate: mean AUROC after a stage, by seed", _yaml(told["aurocs"])
     yield "Cost", _yaml({key: told[key] for key in ("parameters", "trainable", "train_seconds")}, flow=False)
     yield "Signature of each metric", _yaml(signatures, flow=False)
     yield "Metrics", _yaml(told["metrics"])

@@ -56,8 +56,8 @@ class Compiler:
         self.sharing = sharing
         self.alone = ""
         self.protocol = Part(experiment.protocol)
-        self.metrics = {key: Part(metric) for key, metric in _keys(experiment.metrics).items()}
-        self.names = _value_names({key: part.value for key, part in self.metrics.items()})
+        self.metrics = {key: Part(metric) for key, metric in metric_keys(experiment.metrics).items()}
+        self.names = value_names({key: part.value for key, part in self.metrics.items()})
         self.steps: dict[str, Step] = {}
         self.uses: dict[str, int] = {}
 
@@ -324,7 +324,7 @@ def _inapplicable(metric: Component, about: Cell | Component, record: DataRecord
     return ""
 
 
-def _keys(metrics: Sequence[Component]) -> dict[str, Component]:
+def metric_keys(metrics: Sequence[Component]) -> dict[str, Component]:
     """Metrics by their names; with a number where one stands twice, with other options."""
     found: dict[str, Component] = {}
     for metric in metrics:
@@ -333,7 +333,7 @@ def _keys(metrics: Sequence[Component]) -> dict[str, Component]:
     return found
 
 
-def _value_names(metrics: Mapping[str, Component]) -> dict[str, dict[str, str]]:
+def value_names(metrics: Mapping[str, Component]) -> dict[str, dict[str, str]]:
     """The names of a row's values: those of its metrics, with the metric in front where an earlier one has the same."""
     taken: set[str] = set()
     names: dict[str, dict[str, str]] = {}
