@@ -103,13 +103,13 @@ def study_ids(store: Store, source: Source) -> tuple[str, ...]:
 
 
 def publish(store: Store, source: Source, predictions: Mapping[str, str]) -> str:
-    """Make predictions an artifact whose id is the digest of their content; the id.
+    """Make predictions an artifact whose id is the digest of their content and of the licence that they stand under; the id.
 
     Raises:
         StoreError: the store cannot be written.
     """
     content = digest([[study, report] for study, report in predictions.items()])
-    step_id = digest({"kind": EXPERIMENT, "predictions": content})
+    step_id = digest({"kind": EXPERIMENT, "predictions": content, "license": source.record.license})
     if not store.is_done(step_id):
         with store.draft(step_id) as draft:
             write_predictions(draft / "predictions.jsonl", tuple(predictions), list(predictions.values()))
@@ -155,9 +155,15 @@ def measures(source: Source, protocol: Component, metrics: Sequence[Component], 
         raise ConfigError("--metrics: none can be computed", got=told or "none", expected="at least one")
     there = {name for own in value_names(metric_keys(applied)).values() for name in own.values()}
     missing = {name: why for key, why in reasons.items() if why for name in names[key].values() if name not in there}
-    if not source.whole:
-        missing |= {f"floor {title}": _NO_TRAIN for title in floor_titles(floors)}
-    return Measures(protocol, applied, tuple(floors) if source.whole else (), missing)
+    reading = dict.fromkeys(floor_titles(floors), _NO_TRAIN) if not source.whole else {}
+    if source.split == "validate":  # what chose its sentence on these references is no floor for them
+        read = "it is chosen on validate, the split that is scored"
+        reading |= {
+            title: read for title, floor in zip(floor_titles(floors), floors, strict=True) if "validate" in floor.asked_values()
+        }
+    missing |= {f"floor {title}": reason for title, reason in reading.items()}
+    kept = tuple(floor for title, floor in zip(floor_titles(floors), floors, strict=True) if title not in reading)
+    return Measures(protocol, applied, kept, missing)
 
 
 def installed(catalogue: Catalogue, kind: str) -> tuple[tuple[Component, ...], dict[str, str]]:

@@ -35,7 +35,7 @@ class Heads(nn.Module):
 
     Args:
         dims: source -> width of its tokens.
-        embedding_dim: width of the common space of films and reports (image and text must be there); None without it.
+        embedding_dim: width of the common space of films and reports, of those that are there; None without it.
             Its temperature is learnt, starts at .07 and ends at .01, as in CLIP (Radford et al., 2021).
         findings: number of findings; 0 without their logits.
     """
@@ -44,8 +44,10 @@ class Heads(nn.Module):
         super().__init__()
         self.image_projection = self.report_projection = self.log_scale = self.findings = None
         if embedding_dim is not None:
-            self.image_projection = nn.Linear(dims["image"], embedding_dim, bias=False)
-            self.report_projection = nn.Linear(dims["text"], embedding_dim, bias=False)
+            if "image" in dims:
+                self.image_projection = nn.Linear(dims["image"], embedding_dim, bias=False)
+            if "text" in dims:
+                self.report_projection = nn.Linear(dims["text"], embedding_dim, bias=False)
             self.log_scale = nn.Parameter(torch.tensor(_FIRST_SCALE).log())
         if findings:
             self.findings = nn.Linear(dims["image"], findings)

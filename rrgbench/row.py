@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rrgbench.errors import StoreError
 from rrgbench.plan import Plan, RowPlan
@@ -17,17 +17,21 @@ from rrgbench.types import Better, Split
 FORMAT = 2
 
 
+Number = Annotated[float, Field(ge=-1e12, le=1e12)]
+"""A value of a metric: what lies further out is damage, and no plot can hold it."""
+
+
 class Value(BaseModel):
     """One value of a row: the mean over seeds, its interval over subjects, and each seed's value."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     metric: str
-    value: float
-    low: float | None
-    high: float | None
-    sd: float | None
-    seeds: list[float]
+    value: Number
+    low: Number | None
+    high: Number | None
+    sd: Number | None
+    seeds: list[Number]
     better: Better
     signature: dict[str, Any]
 
@@ -96,7 +100,7 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
     trained = [store.done(step_id) for step_id in _steps(plan, row, "train") if store.is_done(step_id)]
     generated = [store.done(step_id) for step_id in row.runs.values() if store.is_done(step_id)]
     parameters = [done.provenance.get("parameters", {}).get("model", {}) for done in trained]
-    test = row.record.splits["test"]
+    test, aurocs = row.record.splits["test"], _aurocs(row, store)
     floors = _floor_values(row, store)
     return Row(
         format=FORMAT,
@@ -117,7 +121,7 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         seeds=list(row.seeds),
         baseline=row.kind == "cell" and row.title == plan.experiment.baseline,
         values=_values(row, store),
-        not_applicable=dict(row.not_applicable),
+        not_applicable=dict(row.not_applicable) | _without_auroc(row, aurocs),
         floors=floors,
         parameters=max((int(count.get("total", 0)) for count in parameters), default=None),
         trainable=max((int(count.get("trainable", 0)) for count in parameters), default=None),
@@ -126,7 +130,7 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
         steps={f"seed {seed}": step_id for seed, step_id in row.runs.items()},
         predictions=[done.files["predictions.jsonl"] for done in generated],
         scores={key: list(plan.steps[step_id].upstream["scores"]) for key, step_id in row.intervals.items()},
-        aurocs=_aurocs(row, store),
+        aurocs=aurocs,
         split=row.split,
         inputs=test.inputs,
         floor_origins={floor: _floor_origin(plan, row.floors[floor]) for floor in floors},
@@ -139,10 +143,17 @@ def make_row(plan: Plan, row: RowPlan, store: Store) -> Row:
 
 
 def _aurocs(row: RowPlan, store: Store) -> dict[str, list[float]]:
-    return {
-        stage: [float(read_json(store.artifact(step_id) / "auroc.json")["mean"]) for step_id in steps]
+    """Stage -> its mean AUROC by seed, where validate has enough of any finding."""
+    found = {
+        stage: [read_json(store.artifact(step_id) / "auroc.json")["mean"] for step_id in steps]
         for stage, steps in row.aurocs.items()
     }
+    return {stage: means for stage, means in found.items() if None not in means}
+
+
+def _without_auroc(row: RowPlan, found: Mapping[str, Any]) -> dict[str, str]:
+    reason = "validate has no finding with enough positives and negatives"
+    return {f"AUROC after {stage}": reason for stage in row.aurocs if stage not in found}
 
 
 def _values(row: RowPlan, store: Store) -> dict[str, Value]:

@@ -55,8 +55,7 @@ def score(
         image_embeddings=None if embeddings is None else embeddings[0],
         report_embeddings=None if embeddings is None else embeddings[1],
     )
-    name = type(metric).__name__
-    scored = metric.score(texts)
+    name, scored = type(metric).__name__, metric.score(texts)
     try:
         statistics = np.asarray(scored, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -75,10 +74,18 @@ def score(
         "protocol": protocol_name,
         "references_changed": protocol.changes_references,
         "references": digest([[target.study_id, target.report] for target in targets])[:16],
+        **_truth(metric, targets),
         "studies": digest(wanted)[:16],
         "n": len(wanted),
     }
     return Score(statistics, {name: float(values[name]) for name in metric.values}, signature)
+
+
+def _truth(metric: Metric, targets: Sequence[Targets]) -> dict[str, str]:
+    """The labels that a metric is held against, where it reads any."""
+    if "labels" not in metric.needs:
+        return {}
+    return {"labels": digest([[target.study_id, target.labels] for target in targets])[:16]}
 
 
 def _same_studies(predictions: Mapping[str, str], targets: Sequence[Targets]) -> list[str]:

@@ -166,9 +166,23 @@ def verify(
     how = measures(source, named.protocol, named.metrics, named.floors)
     here = run(external_plan(source, how, given, named.floor_seeds), store)
     verdict.compare("predictions", "the digests of the predictions", row.predictions, here.predictions)
+    _compare_names(row, here, verdict)
     _compare_values(row, here, source, named, verdict)
     _compare_floors(row, here, verdict)
     return verdict
+
+
+def _compare_names(row: Row, here: Row, verdict: Verdict) -> None:
+    verdict.compare("data set", "dataset", row.dataset, here.dataset)
+    verdict.compare("protocol", "protocol", row.protocol, here.protocol)
+    if row.kind == "floor":
+        what = "kind: predictions are never a floor; floors are made where they are needed"
+        verdict.refuse("kind", RRGBenchError(what, got="floor", expected="cell or external"))
+    verdict.unchecked += TOLD
+
+
+TOLD = ("title and labels", "kind", "configuration", "parameters", "train seconds", "AUROC after stages", "provenance")
+"""What a row tells of itself, and predictions cannot show."""
 
 
 def _named(row: Row, catalogue: Catalogue, verdict: Verdict) -> _Named | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from rrgbench.batches import StudySet
 from rrgbench.errors import ConfigError, DataError, StoreError
@@ -162,3 +163,22 @@ def test_a_part_of_another_shape_is_refused(tmp_path: Path) -> None:
     save_model(Model({}, heads=Heads({"image": 4}, findings=2)), tmp_path / "heads.safetensors")
     with pytest.raises(StoreError, match=r"is not of this model: heads\.findings"):
         load_parts(Model({}, heads=Heads({"image": 4}, findings=3)), [tmp_path / "heads.safetensors"])
+
+
+def test_an_adapted_part_is_not_begun_anew_in_silence(tmp_path: Path) -> None:
+    """Its tensors have other names: what is loaded is nothing, and the stage would train from scratch."""
+    inner = toys.make_model(sources=("image",))
+    save_model(inner, tmp_path / "plain.safetensors")
+    renamed = {
+        name.replace("encoders.image.", "encoders.image.module."): tensor
+        for name, tensor in load_file(tmp_path / "plain.safetensors").items()
+    }
+    save_file(renamed, tmp_path / "wrapped.safetensors")
+    with pytest.raises(StoreError, match=r"holds encoders\.image with other names of its tensors"):
+        load_parts(toys.make_model(sources=("image",)), [tmp_path / "wrapped.safetensors"])
+
+
+def test_a_loss_on_one_embedding_needs_one_encoder() -> None:
+    heads = Heads({"image": 8}, embedding_dim=4)
+    assert heads.report_projection is None
+    assert heads.embed_image(Features(torch.ones(2, 3, 8), torch.ones(2, 3, dtype=torch.bool))).shape == (2, 4)

@@ -87,6 +87,17 @@ def test_the_signature_names_all_that_a_value_rests_on() -> None:
     assert {key for key in told if told[key] != corrected[key]} == {"references"}
 
 
+def test_labels_that_a_metric_is_held_against_are_part_of_its_signature() -> None:
+    class Held(Words):
+        needs = frozenset({"texts", "labels"})
+
+    def told(label: int) -> dict[str, Any]:
+        targets = [Targets("a", "x", {"effusion": label})]
+        return dict(score(Held(), Raw(), {"a": "x"}, targets, protocol_name="raw", metric_version="7").signature)
+
+    assert {key for key in told(0) if told(0)[key] != told(1)[key]} == {"labels"}
+
+
 @pytest.mark.parametrize(
     ("predictions", "told"),
     [

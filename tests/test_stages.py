@@ -79,6 +79,19 @@ def test_a_report_generator_is_put_together_from_the_stages_that_hold_its_parts(
     assert score.upstream["embeddings"] == (embed.id,)
 
 
+def test_embeddings_are_those_of_the_stage_that_trained_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {"metrics": ["bleu", "clip"], "select": {"metric": "bleu_4"}}
+    plan = toy.plan(monkeypatch, STAGED | chosen | {"axes": {"fusion": ["concat", "gating"]}, "seeds": [0]})
+    (alignment,), (embed,) = _stage(plan, "alignment"), _of(plan, "embed")
+    assert embed.upstream["checkpoint"] == (alignment.id,), "the fusion stage goes on training the text encoder"
+    assert "select" not in embed.upstream
+    assert plan.uses[embed.id] == 2, "fusions share what they align"
+    beside = {"fusion": {"epochs": 2, "rung": 1, "losses": {"cross_entropy": 1.0, "contrastive": 0.1}}}
+    plan = toy.plan(monkeypatch, chosen | {"base.stages": {"alignment": ALIGNMENT, **beside}})
+    (embed,) = _of(plan, "embed")
+    assert embed.upstream["candidates"] == tuple(step.id for step in _stage(plan, "fusion"))
+
+
 def test_reports_are_written_before_embeddings_see_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = (
         toy.plan(monkeypatch, STAGED | {"metrics": ["bleu", "clip"]}, toy.make_record(test_targets=targets))
@@ -106,6 +119,7 @@ def test_what_a_frozen_encoder_makes_of_films_is_kept_once_for_all_fusions(monke
     [
         ({"train": None}, "stages.fusion.cached; got image is trained here; expected an image encoder that is frozen"),
         ({"train": None, "adapters": {"image": "lora"}}, "stages.fusion.cached; got image is adapted by lora here"),
+        ({"precision": "bf16"}, "stages.fusion.cached; got precision bf16 here; expected float32, as films are kept"),
         ({"augment": True}, "stages.fusion.cached; got films are augmented at random here; expected films that stay the same"),
     ],
 )

@@ -142,6 +142,14 @@ class _Resolver:
         elif "image" in stage.train and adapter is None:
             hint = f"leave image out of {where}.train, or freeze it by {where}.adapters.image"
             self.mistake(f"{where}.cached", got="image is trained here", expected="an image encoder that is frozen", hint=hint)
+        if stage.config.precision != "no":
+            hint = f"leave {where}.precision out, or {where}.cached"
+            self.mistake(
+                f"{where}.cached",
+                got=f"precision {stage.config.precision} here",
+                expected="float32, as films are kept",
+                hint=hint,
+            )
         if stage.config.augment:
             hint = f"set {where}.augment: false"
             self.mistake(

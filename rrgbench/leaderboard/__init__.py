@@ -78,7 +78,7 @@ def boards(rows: Sequence[Row]) -> list[Board]:
 
 def _board(rows: Sequence[Row]) -> Board:
     first = rows[0]
-    references = next((str(value.signature["references"]) for value in first.values.values()), "")
+    references = next((str(value.signature.get("references", "")) for value in first.values.values()), "")
     board = Board(first.dataset, first.protocol, first.n, references, tuple(rows))
     return replace(board, rows=tuple(_ranked(board)))
 

@@ -207,14 +207,25 @@ class Compiler:
         predictions = self.add(generate)
         if not cell.embeds or not any("embeddings" in metric.attributes["needs"] for metric in metrics):
             return Written(predictions)
+        return Written(predictions, self.embed(cell, record, split, trained, source, seed))
+
+    def embed(
+        self, cell: Cell, record: DataRecord, split: Split, trained: Trained, source: Mapping[str, tuple[str, ...]], seed: int
+    ) -> str:
+        """Films and reports embedded by the last stage that trained it; what later ones make of an encoder is not theirs."""
+        place = max(place for place, (stage, _) in enumerate(trained.finals) if stage.needs >= EMBEDDINGS)
+        stage = trained.finals[place][0]
+        films = self.films(cell, stage, record, split, checkpoints(trained.finals[:place], frozenset({"image"})), seed)
         payload = {
             "model": cell.parts(("image", "text"), EMBEDDINGS),
             "train": _both_sides(record, "train"),
             **_both_sides(record, split),
         }
-        title = f"embed {split} of {cell.title}, seed {seed}"
-        embed = Step("embed", title, payload, films | dict(source), seed, _folders(record, split), record.license)
-        return Written(predictions, self.add(embed))
+        if place + 1 < len(trained.finals):
+            wanted = frozenset({"image", "text", "head of embeddings"})
+            source = {"checkpoint": checkpoints(trained.finals[: place + 1], wanted)}
+        title = f"embed {split} after {stage.name} of {_who(cell, stage)}, seed {seed}"
+        return self.add(Step("embed", title, payload, films | dict(source), seed, _folders(record, split), record.license))
 
     def score(self, record: DataRecord, split: Split, metric: Part, written: Written, title: str) -> str:
         asked = metric.value.asked_values() | self.experiment.protocol.asked_values()

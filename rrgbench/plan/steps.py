@@ -19,11 +19,11 @@ STEP_VERSIONS: Mapping[str, int] = {
     "labels": 1,
     "train": 2,
     "features": 1,
-    "auroc": 1,
+    "auroc": 2,
     "generate": 2,
     "embed": 1,
     "floor": 1,
-    "score": 2,
+    "score": 3,
     "select": 1,
     "intervals": 1,
 }

@@ -59,7 +59,9 @@ class _Searching:
         executor: Executor,
         catalogue: Catalogue,
         listener: SearchListener | None,
+        judged_on: str,
     ) -> None:
+        self.judged_on = judged_on
         self.search, self.study, self.store = search, study, store
         self.executor, self.catalogue, self.listener = executor, catalogue, listener
         self.executed: Counter[str] = Counter()
@@ -87,6 +89,9 @@ class _Searching:
         try:
             planned = plan_trial(self.search, self.catalogue, self.store, trial.number, trial.parameters)
             cell = planned.cell
+            if planned.judged_on != self.judged_on:
+                hint = "a data set's options may change train, never what a search is judged on"
+                raise TrialFailed("the data set of this trial has another validate split", hint=hint)
             for rung, value in enumerate(judged(self.search, planned, self.store, self.run)):
                 if self.study.report(trial.number, rung, value, rung + 1 == len(planned.rungs)):
                     return self.study.end(trial.number, None, pruned=True, cell=cell)
@@ -132,13 +137,13 @@ def run_search(
 
     folder = search_folder(store, search.config.name)
     try:
-        counted = _counted(search, store, catalogue)
+        counted, judged_on = _counted(search, store, catalogue)
         with full_disk_is_an_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with _alone(store, search.config.name):
             study = Study(search.config, search.space, search.objective.better, folder, storage)
             study.claim(counted)
-            work = _Searching(search, study, store, executor, catalogue, listener)
+            work = _Searching(search, study, store, executor, catalogue, listener, judged_on)
             work.go()
             trials = work.write_history()
             result = SearchResult(search, trials, None, work.history, executed=work.executed)
@@ -150,18 +155,25 @@ def run_search(
         executor.close()
 
 
-def _counted(search: ResolvedSearch, store: Store, catalogue: Catalogue) -> dict[str, str]:
-    """What decides the trials: the search, the code of the steps and the data that they see, a digest each."""
+_BEYOND = frozenset({"floor", "intervals"})
+"""Kinds of step that no trial has."""
+
+
+def _counted(search: ResolvedSearch, store: Store, catalogue: Catalogue) -> tuple[dict[str, str], str]:
+    """What decides the trials: the search, the code of the steps and the data that they see, a digest each; and what they are
+    judged on."""
     try:
         record = read_dataset(store, search.start.dataset, search.start.root)
-        first = plan_trial(search, catalogue, store, 0, search.space.first({}))
+        plan_trial(search, catalogue, store, 0, search.space.first({}))
     except RRGBenchError as error:
         place = "objective.metric, as an experiment's " if error.what.startswith("select.metric") else ""
         raise placed(error, f"{search.where}: {place}") from error
-    kinds = sorted({step.kind for step in first.plan.steps.values()})
-    steps = {f"the code of the step {kind}": str(STEP_VERSIONS[kind]) for kind in kinds}
+    steps = {
+        f"the code of the step {kind}": str(version) for kind, version in sorted(STEP_VERSIONS.items()) if kind not in _BEYOND
+    }
     seen = [side for split in ("train", "validate") for side in (record.splits[split].inputs, record.splits[split].targets)]
-    return search.counted() | steps | {"the data": digest(seen)}
+    validate = record.splits["validate"]
+    return search.counted() | steps | {"the data": digest(seen)}, digest([validate.inputs, validate.targets])
 
 
 def _about(search: ResolvedSearch, best: TrialRecord) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rrgbench.catalogue import Catalogue
 from rrgbench.errors import RRGBenchError, StoreError
+from rrgbench.identity import digest
 from rrgbench.plan import Plan, make_plan
 from rrgbench.runner import RunResult
 from rrgbench.runner.events import Listener
@@ -44,11 +45,15 @@ class SearchListener(Listener, Protocol):
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """``rungs``: after each rung of the last stage, the steps that score the reports on validate, one a seed."""
+    """``rungs``: after each rung of the last stage, the steps that score the reports on validate, one a seed.
+
+    ``judged_on`` is the digest of both sides of validate.
+    """
 
     cell: str
     plan: Plan
     rungs: tuple[tuple[str, ...], ...]
+    judged_on: str
 
 
 def plan_trial(search: ResolvedSearch, catalogue: Catalogue, store: Store, number: int, parameters: Parameters) -> TrialPlan:
@@ -65,7 +70,9 @@ def plan_trial(search: ResolvedSearch, catalogue: Catalogue, store: Store, numbe
     kept = frozenset[str]().union(*(whole.behind(step_id) for of_seed in scores for step_id in of_seed))
     steps = {step_id: step for step_id, step in whole.steps.items() if step_id in kept}
     plan = replace(whole, steps=steps, uses={step_id: whole.uses[step_id] for step_id in steps}, rows=())
-    return TrialPlan(experiment.cells[0].id, plan, tuple(zip(*scores, strict=True)))
+    validate = row.record.splits["validate"]
+    judged_on = digest([validate.inputs, validate.targets])
+    return TrialPlan(experiment.cells[0].id, plan, tuple(zip(*scores, strict=True)), judged_on)
 
 
 Run = Callable[[Plan, Sequence[str]], RunResult]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rrgbench.errors import RRGBenchError
 from rrgbench.statistics import auroc as auroc_of
 from rrgbench.steps.context import Context, Result
 from rrgbench.steps.modelling import build_model, labelled, load_checkpoint, same_domain, study_set
@@ -27,7 +28,7 @@ def _batches(count: int, context: Context) -> Iterator[list[int]]:
 
 def embed(context: Context) -> Result:
     """Embed the films and the report of each study of a split; files: images.npy, reports.npy, float32 (n, E) of length 1."""
-    domain = same_domain(context, ["checkpoint", "before", "candidates"])
+    domain = same_domain(context, ["checkpoint", "before", "candidates", "features"])
     model, _ = build_model(context, {})
     load_checkpoint(context, model)
     data = study_set(context, model, None, context.inputs(context.payload["inputs"]), context.targets(context.payload["targets"]))
@@ -43,14 +44,20 @@ def embed(context: Context) -> Result:
             images.append(image.float().cpu().numpy())
             reports.append(report.float().cpu().numpy())
     for name, parts in (("images", images), ("reports", reports)):
-        np.save(context.draft / f"{name}.npy", np.concatenate(parts), allow_pickle=False)
+        whole = np.concatenate(parts)
+        if not np.isfinite(whole).all():
+            raise RRGBenchError(
+                f"embeddings of {name} are not finite", hint="did the stage that trained them diverge? Try a lower lr"
+            )
+        np.save(context.draft / f"{name}.npy", whole, allow_pickle=False)
     return Result(domain)
 
 
 def auroc(context: Context) -> Result:
     """How well the image encoder tells the findings of a split; file: auroc.json.
 
-    ``by_finding`` maps a finding with at least ``least`` positives and negatives to its AUROC; ``mean`` is over them.
+    ``by_finding`` maps a finding with at least ``least`` positives and negatives to its AUROC; ``mean`` is over them, and null
+    where there is none.
     """
     domain = same_domain(context, ["checkpoint"])
     names, targets = labelled(context, context.targets(context.payload["targets"]), "judged")
@@ -68,7 +75,7 @@ def auroc(context: Context) -> Result:
             scores.append(logits.float().cpu().numpy())
             truth.append(judged.labels.numpy())
     found = auroc_of(np.concatenate(truth), np.concatenate(scores), names, least=LEAST)
-    mean = float(np.mean(list(found.values()))) if found else 0.5
+    mean = float(np.mean(list(found.values()))) if found else None
     write_json(context.draft / "auroc.json", {"mean": mean, "by_finding": found, "least": LEAST})
     return Result(domain)
 

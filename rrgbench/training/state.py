@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -65,7 +65,7 @@ def load_parts(model: nn.Module, paths: Sequence[Path]) -> frozenset[str]:
         The names of the tensors that none of them holds: they stay as they are.
 
     Raises:
-        StoreError: a file is missing or damaged, or holds a tensor of the model in another shape.
+        StoreError: a file is missing or damaged, holds a tensor of the model in another shape, or only some of a part of it.
     """
     expected, _ = _distinct(model)
     missing = set(expected)
@@ -73,7 +73,26 @@ def load_parts(model: nn.Module, paths: Sequence[Path]) -> frozenset[str]:
         found = {name: tensor for name, tensor in _load(path).items() if name in expected}
         _put(model, found, {name: expected[name] for name in found}, path)
         missing -= found.keys()
+        lost = {_part(name) for name in missing} & {_part(name) for name in _names(path)}
+        if lost:
+            raise StoreError(
+                f"{path} holds {min(lost)} with other names of its tensors", got=f"{min(missing)} is missing", hint=_ADAPTED
+            )
     return frozenset(missing)
+
+
+_ADAPTED = "a stage that starts from an adapted part adapts it in the same way"
+
+
+def _part(name: str) -> str:
+    """The part of a model that a tensor belongs to: an encoder, a head, the fusion, the decoder."""
+    first, _, rest = name.partition(".")
+    return f"{first}.{rest.partition('.')[0]}" if first in ("encoders", "heads") else first
+
+
+def _names(path: Path) -> list[str]:
+    with safe_open(path, framework="pt") as file:
+        return list(file.keys())
 
 
 def _put(model: nn.Module, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
