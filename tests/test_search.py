@@ -381,6 +381,22 @@ def test_values_that_do_not_go_together_fail_their_trial(tmp_path: Path) -> None
         assert "min_new_tokens; got 50; expected at most max_new_tokens, 40" in record.reason
 
 
+def test_a_trial_on_another_validate_split_is_no_trial_of_the_search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Easier references would win."""
+
+    def read(store: Any, component: Any, root: Any) -> Any:
+        other = component.options["studies"] == 9
+        return toys.toy.make_record(validate_targets="easier") if other else toys.toy.make_record()
+
+    for module in ("plan", "search"):
+        monkeypatch.setattr(f"rrgbench.{module}.read_dataset", read)
+    search = toys.resolve(space={"dataset.studies": {"choices": [3, 9]}}, trials=6)
+    result = toys.go(toys.make_store(tmp_path), search)
+    states = {record.parameters["dataset.studies"]: record.state for record in result.trials}
+    assert states == {"3": "complete", "9": "failed"}
+    assert all("another validate split" in record.reason for record in result.trials if record.state == "failed")
+
+
 def test_a_value_that_is_no_number_fails_its_trial(tmp_path: Path) -> None:
     store = toys.make_store(tmp_path)
     result = toys.go(store, toys.resolve(trials=2), toys.Paper(store, lambda train: float("nan")))
