@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrgbench.errors import PluginError
-from rrgbench.statistics import Interval, bootstrap, mean_values
+from rrgbench.statistics import Interval, auroc, bootstrap, mean_values
 
 
 class Mean:
@@ -140,3 +140,12 @@ def test_a_thousand_resamples_of_a_test_split_take_a_fraction_of_a_second() -> N
         began = time.process_time()
         bootstrap(Mean(), [statistics], subjects, resamples=1000)
         assert time.process_time() - began < 1.5  # 0.1 s alone on a core
+
+
+def test_auroc_is_the_share_of_pairs_in_the_right_order_and_ties_count_half() -> None:
+    truth = np.array([[1, 0], [1, 0], [0, 1], [0, np.nan], [0, 0]], dtype=np.float32)
+    scores = np.array([[0.9, 0.1], [0.4, 0.2], [0.4, 0.3], [0.1, 0.9], [0.5, 0.2]], dtype=np.float32)
+    # Positives .9 and .4 against negatives .4, .1, .5: 3 pairs right, then one right, one tie, one wrong.
+    assert auroc(truth, scores, ("first", "rare"), least=2) == {"first": pytest.approx(4.5 / 6)}
+    assert auroc(truth, scores, ("first", "rare"), least=1)["rare"] == 1.0
+    assert auroc(truth, np.zeros_like(scores), ("first", "rare"), least=1) == {"first": 0.5, "rare": 0.5}
