@@ -73,8 +73,16 @@ class _Run:
             for event in self.executor.events(0.2):
                 self.hear(event)
         self.finish_rows(last=True)
+        self.tidy()
         self.result.blocked = sorted(self.waiting)
         return self.result
+
+    def tidy(self) -> None:
+        """Take away the leases of steps whose worker died after it had published and before it could let go."""
+        for path in (self.store.root / "leases").glob("*.json"):
+            if path.stem in self.plan.steps and self.store.is_done(path.stem) and (lease := self.store.lease(path.stem)):
+                with lease:
+                    pass
 
     def ready(self) -> Iterator[Step]:
         """Steps whose upstream is there and which nobody else holds."""
