@@ -1,6 +1,6 @@
 """rrgbench: which part of a radiology report generator earns its keep, and can the number be believed?
 
-The public face. Importing it never imports torch; ``rrgbench.findings``, ``rrgbench.jvm``, ``rrgbench.nn``,
+The public face. Importing it never imports torch; ``rrgbench.films``, ``rrgbench.findings``, ``rrgbench.jvm``, ``rrgbench.nn``,
 ``rrgbench.text`` and ``rrgbench.testing`` are public too.
 """
 

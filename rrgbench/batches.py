@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from rrgbench.errors import DataError, PluginError
+from rrgbench.films import open_film
 from rrgbench.interfaces import Tokenizer
 from rrgbench.types import VIEWS, InputBatch, Inputs, TargetBatch, Targets
 
@@ -31,25 +29,6 @@ Prepare = Callable[[Image.Image], Tensor]
 """``ImageEncoder.prepare``."""
 
 _Labels = np.ndarray[Any, np.dtype[np.float32]]
-
-# Pillow's other readers start programs (EPS) or are never a film.
-_FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "PPM", "WEBP")
-
-# What Pillow raises on files that are not what they claim to be.
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    RuntimeError,
-    ArithmeticError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 def write_pixels(path: Path, inputs: Sequence[Inputs], prepare: Prepare, progress: Progress | None = None) -> tuple[int, ...]:
@@ -102,7 +81,7 @@ def _prepared(inputs: Sequence[Inputs], prepare: Prepare) -> Iterator[Pixels]:
     shape: torch.Size | None = None
     for study in inputs:
         for path in study.images:
-            pixels = prepare(_film(path, study.study_id))
+            pixels = prepare(open_film(path, study.study_id))
             if not isinstance(pixels, Tensor) or pixels.dtype != torch.uint8 or pixels.dim() != 3:
                 got = f"{pixels.dtype} {tuple(pixels.shape)}" if isinstance(pixels, Tensor) else type(pixels).__name__
                 raise PluginError("prepare of the image encoder", got=got, expected="a tensor of uint8 (C, H, W)")
@@ -114,23 +93,6 @@ def _prepared(inputs: Sequence[Inputs], prepare: Prepare) -> Iterator[Pixels]:
                 )
             shape = pixels.shape
             yield pixels.contiguous().numpy()
-
-
-def _film(path: Path, study_id: str) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                image.load()
-                return image
-    except _UNREADABLE as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-        raise DataError(
-            f"film {path} of study {study_id} cannot be read",
-            got=reason,
-            expected="a whole image file (PNG, JPEG, TIFF ..)",
-            hint="fetch the file again or take the study out",
-        ) from error
 
 
 class _Ragged:

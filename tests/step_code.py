@@ -19,10 +19,10 @@ ROOT = Path(__file__).parent.parent
 RECORD = Path(__file__).parent / "recorded" / "step_code.json"
 
 _ANY = ("identity", "steps.context", "types")
-_TENSORS = ("batches", "model", "steps.modelling", "training", "training.process", "training.state")
+_TENSORS = ("batches", "films", "model", "steps.modelling", "training", "training.process", "training.state")
 
 CODE: Mapping[str, tuple[str, ...]] = {
-    "pixels": (*_ANY, "batches", "steps.generating", "training.process"),
+    "pixels": (*_ANY, "batches", "films", "steps.generating", "training.process"),
     "features": (*_ANY, *_TENSORS, "steps.generating"),
     "labels": (*_ANY, "findings", "steps.scoring"),
     "train": (*_ANY, *_TENSORS, "steps.training", "training.loop", "training.recipe"),

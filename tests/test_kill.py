@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from rrgbench.store import lease
 
 pytestmark = pytest.mark.heavy
 
@@ -108,3 +112,18 @@ def test_two_drivers_of_one_experiment_share_the_work(tmp_path: Path, write_expe
     assert second.code == 0, second.err
     assert len(second.json["rows"]) == 2
     assert not list((tmp_path / "store" / "tmp").iterdir())
+
+
+def test_a_lease_of_a_finished_step_goes_with_its_dead_holder(tmp_path: Path, shell: Any, write_experiment: Any) -> None:
+    """A worker may be killed after it has published and before it lets go; nobody asks for that step again."""
+    path, store = write_experiment(tmp_path), tmp_path / "store"
+    assert shell("run", path, "--store", store, "--json").code == 0
+    done = sorted((store / "steps").glob("*/*/DONE"))[0].parent.name
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    holder = {"host": socket.gethostname(), "boot": lease._boot_id(), "pid": gone.pid, "started": "1", "token": "t", "counter": 3}
+    (store / "leases" / f"{done}.json").write_text(json.dumps(holder))
+    again = shell("run", path, "--store", store, "--json")
+    assert again.code == 0, again.err
+    assert again.json["executed"] == {}
+    assert not any((store / "leases").iterdir())

@@ -16,9 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from rrgbench import ConfigError
-
-_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-"""Pillow's modes of more than 8 bits a channel, which ``convert`` would clip."""
+from rrgbench.films import eight_bits
 
 
 class Timm(nn.Module):
@@ -79,11 +77,7 @@ class Timm(nn.Module):
 
     def prepare(self, image: Image.Image) -> Tensor:
         """The film as uint8 (channels, size, size). More than 8 bits are spread over the film's own darkest to brightest."""
-        if image.mode in _DEEP_MODES:
-            deep = np.asarray(image, dtype=np.float64)
-            low, high = float(deep.min()), float(deep.max())
-            image = Image.fromarray(np.round((deep - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8))
-        image = image.convert("L" if self.channels == 1 else "RGB")
+        image = eight_bits(image).convert("L" if self.channels == 1 else "RGB")
         image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(image))
         return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1).contiguous()

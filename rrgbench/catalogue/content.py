@@ -20,7 +20,7 @@ from rrgbench.hookspecs import GROUP
 from rrgbench.identity import source_version
 
 _PLATFORM = "rrgbench"
-PUBLIC_ROOMS = ("rrgbench.findings", "rrgbench.jvm", "rrgbench.nn", "rrgbench.text")
+PUBLIC_ROOMS = ("rrgbench.films", "rrgbench.findings", "rrgbench.jvm", "rrgbench.nn", "rrgbench.text")
 """Rooms of the platform whose code is part of a component's content version when it imports them."""
 
 

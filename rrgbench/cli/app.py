@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from rrgbench.cli.page import leaderboard_build
 from rrgbench.errors import ConfigError, PluginError, RRGBenchError
 
 StoreOption = Annotated[
@@ -24,7 +23,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 ExperimentArgument = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file (YAML).")]
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """JSON on standard output."""
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
@@ -64,7 +64,7 @@ def run(
     with make_listener(quiet=as_json) as listener:
         result = run_plan(plan, place, runs, catalogue, listener, fail_fast=fail_fast)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "rows": [row.model_dump(mode="json") for row in result.rows],
                 "executed": dict(result.executed),
@@ -88,7 +88,7 @@ def plan(
 
     _, place, made = _planned(experiment, overrides, store)
     if as_json:
-        _print_json(plan_summary(made, place))
+        print_json(plan_summary(made, place))
     else:
         print_plan(made, place)
 
@@ -107,7 +107,7 @@ def leaderboard_show(
     place = store or default_store()
     found = load_rows(place, experiment)
     if as_json:
-        _print_json([row.model_dump(mode="json") for row in found])
+        print_json([row.model_dump(mode="json") for row in found])
         return
     if not found:
         raise ConfigError(
@@ -123,7 +123,7 @@ def plugins_list(as_json: JsonOption = False) -> None:
 
     catalogue = Catalogue.load(again=True)
     if as_json:
-        _print_json([record.model_dump(mode="json") for record in catalogue.records])
+        print_json([record.model_dump(mode="json") for record in catalogue.records])
     else:
         print_plugins(catalogue)
 
@@ -143,7 +143,7 @@ def plugins_show(
         hint = catalogue.unknown(last, sorted({spec.name for spec in every}))
         raise ConfigError("no component of that name", got=repr(name), hint=hint)
     if as_json:
-        _print_json([spec.model_dump(mode="json") for spec in found])
+        print_json([spec.model_dump(mode="json") for spec in found])
         return
     for spec in found:
         print_component(spec)
@@ -203,6 +203,7 @@ def _add_plugin_commands(app: typer.Typer) -> None:
 def make_app() -> typer.Typer:
     """The shell with every command."""
     from rrgbench.cli import comparing, outside
+    from rrgbench.cli.page import leaderboard_build
     from rrgbench.cli.search import search
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rrgbench.cli.app import JsonOption, StoreOption, _print_json
+from rrgbench.cli.app import JsonOption, StoreOption, print_json
 from rrgbench.errors import RRGBenchError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def compare(
         told = f"{deltas} derives from a data set that is not open ({', '.join(licensed)}): its licence goes with it"
         sys.stderr.write(f"warning: {RRGBenchError(told)}\n")
     if as_json:
-        _print_json(
+        print_json(
             {
                 "pairs": [[_about(one), _about(other)] for one, other in pairing.pairs],
                 "unpaired": [_about(row) for row in pairing.unpaired],
@@ -79,10 +79,10 @@ def _print(pairing: Pairing, found: Comparison, left_out: Sequence[str], resampl
     from rich.table import Table
     from rich.text import Text
 
-    from rrgbench.cli.tables import _console
+    from rrgbench.cli.tables import make_console
     from rrgbench.leaderboard.view import annotator, number
 
-    console = _console()
+    console = make_console()
     one = pairing.pairs[0][0]
     title = f"{one.dataset} {one.split}, {one.n} studies of {found.subjects} subjects, protocol {one.protocol}"
     table = Table(title=title, title_justify="left")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rrgbench.cli.app import JsonOption, StoreOption, _print_json
+from rrgbench.cli.app import JsonOption, StoreOption, print_json
 from rrgbench.errors import ConfigError, DataError, RRGBenchError
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _tell(result: RunResult, store: Store, given: Sequence[TextFile], how: Measu
         others = [other.model_dump(mode="json") for other in result.rows if other.kind == "floor"]
         failures = [failure.model_dump() for failure in result.failures]
         about = {"row": row.model_dump(mode="json") if row else None, "floors": others, "warnings": warnings, "read": read}
-        _print_json({**about, "executed": dict(result.executed), "failures": failures})
+        print_json({**about, "executed": dict(result.executed), "failures": failures})
     else:
         for note in notes:
             sys.stderr.write(f"{RRGBenchError(note)}\n")
@@ -250,7 +250,7 @@ def verify(
         verdict = verify_row(brought, predictions, root, references, catalogue, store, run)
     if as_json:
         checks = [{"about": check.about, "reason": check.reason} for check in verdict.checks]
-        _print_json({"verified": verdict.verified, "reasons": verdict.reasons, "unchecked": verdict.unchecked, "checks": checks})
+        print_json({"verified": verdict.verified, "reasons": verdict.reasons, "unchecked": verdict.unchecked, "checks": checks})
     else:
         _print_verdict(str(row), verdict)
     if not verdict.verified:
@@ -260,7 +260,7 @@ def verify(
 def _print_verdict(name: str, verdict: Any) -> None:
     from rich.table import Table
 
-    from rrgbench.cli.tables import _console
+    from rrgbench.cli.tables import make_console
 
     typer.echo(f"{RRGBenchError(name)}")
     table = Table()
@@ -270,7 +270,7 @@ def _print_verdict(name: str, verdict: Any) -> None:
         own = [check for check in verdict.checks if check.about == about]
         wrong = sum(bool(check.reason) for check in own)
         table.add_row(about, str(len(own)), f"{wrong} differ" if wrong else "as the row says")
-    _console().print(table)
+    make_console().print(table)
     for reason in verdict.reasons:
         typer.echo(f"refused: {reason}")
     if verdict.unchecked:

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
+from rrgbench.cli.app import StoreOption
 from rrgbench.errors import ConfigError
 
 
 def leaderboard_build(
     experiment: Annotated[str | None, typer.Argument(help="Only rows of the experiment of this name.")] = None,
-    store: Annotated[
-        Path | None, typer.Option("--store", help="Where artifacts and rows are kept [$RRGBENCH_STORE, else ./store].")
-    ] = None,
+    store: StoreOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="The file to write [leaderboard.html in the store].")] = None,
 ) -> None:
     """Write one HTML page of a store's rows: tables, plots, provenance. It needs no network and no other file."""

@@ -16,7 +16,6 @@ from rrgbench.cli.app import JsonOption, SetOption, StoreOption
 from rrgbench.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress
 
     from rrgbench.plan import Step
@@ -128,13 +127,6 @@ def _make_listener(search: ResolvedSearch, quiet: bool) -> Iterator[SearchListen
         yield _Told(search, progress)
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False, emoji=False)
-    return console if console.is_terminal else Console(highlight=False, emoji=False, width=160)
-
-
 def _summary(result: SearchResult) -> dict[str, Any]:
     """A search's outcome as JSON data; trials with the best first."""
 
@@ -159,7 +151,9 @@ def _print_result(result: SearchResult) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console, objective = _console(), result.search.objective
+    from rrgbench.cli.tables import make_console
+
+    console, objective = make_console(), result.search.objective
     title = f"{result.search.config.name}: {objective.value} on validate, {objective.better} is better; best first"
     table = Table(title=title, title_justify="left")
     for name, justify in (("trial", "right"), ("state", "left"), (objective.value, "right"), ("rungs", "right")):
@@ -198,7 +192,9 @@ def _print_plan(search: ResolvedSearch, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = _console()
+    from rrgbench.cli.tables import make_console
+
+    console = make_console()
     console.print(Text(f"{config.name}: {config.question}", style="bold"))
     seeds = f"{len(config.seeds)} seed" + "s" * (len(config.seeds) > 1)
     objective = f"{search.objective.value} on validate, {search.objective.better} is better"

@@ -27,7 +27,8 @@ USER_MISTAKES = frozenset({"ConfigError", "DataError", "StoreError"})
 """What the user can mend without reading a traceback; any other failure names its cell and where its traceback is."""
 
 
-def _console(stderr: bool = False) -> Console:
+def make_console(stderr: bool = False) -> Console:
+    """Where tables are printed: as wide as the terminal, and of one width where there is none."""
     console = Console(stderr=stderr, highlight=False, emoji=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, emoji=False, width=_PLAIN_WIDTH)
 
@@ -71,7 +72,7 @@ def _blocks(board: Board, shown: Sequence[Column], room: int, cost: int) -> list
 
 def print_boards(found: Sequence[Board], asked: str | None) -> None:
     """One table a board: best headline first, floors among the cells. What the width does not hold goes on in a table below."""
-    console = _console()
+    console = make_console()
     for board in found:
         widest = max(len("row"), *(len(_row_title(row)) for row in board.rows))
         title_width = min(widest, max(console.width * 2 // 5, 24))
@@ -129,7 +130,7 @@ def print_outcome(result: RunResult, store: Store) -> None:
     """What was done, in a line."""
     steps, done = len(result.plan.steps), sum(result.executed.values())
     ran = ", ".join(f"{count} {kind}" for kind, count in sorted(result.executed.items())) or "nothing"
-    _console(stderr=True).print(
+    make_console(stderr=True).print(
         f"ran {ran}: {done} of {steps} steps in {result.seconds:.0f} s; rows in {store.root / 'rows'}", markup=False
     )
 
@@ -179,7 +180,7 @@ def _state(store: Store, step_id: str, wanted: bool) -> str:
 
 def print_plan(plan: Plan, store: Store) -> None:
     """Cells, exclusions with their reasons, and the distinct steps by kind."""
-    console, summary = _console(), plan_summary(plan, store)
+    console, summary = make_console(), plan_summary(plan, store)
     console.print(Text(f"{plan.experiment.name}: {plan.experiment.question}", style="bold"))
     for record in {id(row.record): row for row in plan.rows}.values():
         splits = ", ".join(f"{split} {data.studies}" for split, data in record.record.splits.items())
@@ -209,7 +210,7 @@ def print_plan(plan: Plan, store: Store) -> None:
 
 def print_plugins(catalogue: Catalogue) -> None:
     """One line a component; broken plugins last, each with its cause and what to do."""
-    console = _console()
+    console = make_console()
     table = Table(title="components", title_justify="left")
     for name in ("kind", "name", "plugin", "what"):
         table.add_column(name, overflow="fold")
@@ -229,7 +230,7 @@ def print_plugins(catalogue: Catalogue) -> None:
 
 def print_component(spec: Spec) -> None:
     """A component and its options."""
-    console = _console()
+    console = make_console()
     console.print(Text(f"{spec.kind}/{spec.name} ({spec.distribution}/{spec.entry_point}, version {spec.version})", style="bold"))
     console.print(Text(spec.summary), soft_wrap=True)
     if spec.values:

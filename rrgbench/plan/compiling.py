@@ -81,12 +81,9 @@ class Compiler:
         self, cell: Cell, stage: Stage, record: DataRecord, split: Split, before: Sequence[str], seed: int
     ) -> dict[str, tuple[str, ...]]:
         """What a stage reads of films: prepared, or through the frozen encoder that earlier stages (``before``) trained."""
-        if not stage.is_cached or "image" not in stage.modules:
+        if not stage.is_cached:
             return self.pixels(cell, record, split) if "image" in stage.modules else {}
-        payload = {
-            "model": cell.parts(("image",), frozenset()),
-            "inputs": record.splits[split].inputs,
-        }
+        payload = {"model": cell.parts(("image",), frozenset()), "inputs": record.splits[split].inputs}
         upstream = {"checkpoint": tuple(before), **self.pixels(cell, record, split)}
         title = f"features of {split} films of {cell.dataset.name} by {cell.encoders['image'].name}, seed {seed}"
         step = Step("features", title, payload, upstream, seed, _folders(record, split), record.license)
@@ -161,8 +158,9 @@ class Compiler:
 
     def source(self, cell: Cell, record: DataRecord, trained: Trained, seed: int) -> dict[str, tuple[str, ...]]:
         """The checkpoint that writes reports: that of the last rung, or the one that was selected on validate."""
+        before = trained.before(*_all(cell))
         if self.experiment.select is None:
-            return {"checkpoint": (*trained.before(*_all(cell)), trained.rungs[-1])}
+            return {"checkpoint": (*before, trained.rungs[-1])}
         value, metric = self.experiment.select
         part = next(part for part in self.metrics.values() if part.value is metric)
         if reason := _inapplicable(metric, cell, record):
@@ -170,14 +168,12 @@ class Compiler:
         title = f"{cell.title}, seed {seed}"
         scores = []
         for rung in trained.rungs:
-            written = self.write(
-                cell, record, "validate", trained, {"checkpoint": (*trained.before(*_all(cell)), rung)}, seed, [metric]
-            )
+            written = self.write(cell, record, "validate", trained, {"checkpoint": (*before, rung)}, seed, [metric])
             scores.append(self.score(record, "validate", part, written, title))
         payload = {"value": value, "better": metric.attributes["values"][value]}
         upstream = {"scores": tuple(scores), "candidates": trained.rungs}
         select = self.add(Step("select", f"select by {value} for {title}", payload, upstream, license=record.license))
-        return {"select": (select,), "candidates": trained.rungs, "before": trained.before(*_all(cell))}
+        return {"select": (select,), "candidates": trained.rungs, "before": before}
 
     def write(
         self,
@@ -326,10 +322,11 @@ def _who(cell: Cell, stage: Stage) -> str:
 def _inapplicable(metric: Component, about: Cell | Component, record: DataRecord) -> str:
     """Why a metric does not apply; empty where it does."""
     needs = metric.attributes["needs"]
-    if "embeddings" in needs and not isinstance(about, Cell):
-        return "a floor has no embeddings"
-    if "embeddings" in needs and isinstance(about, Cell) and not about.embeds:
-        return "no stage trains embeddings of films and reports"
+    if "embeddings" in needs:
+        if not isinstance(about, Cell):
+            return "a floor has no embeddings"
+        if not about.embeds:
+            return "no stage trains embeddings of films and reports"
     if "labels" in needs and not record.splits["test"].labels:
         return "the data set has no labels of its own"
     return ""
