@@ -58,6 +58,9 @@ class Dataset(Protocol):
 
     ``sources()`` names the files outside the images that were read: they and the images are what the data set depends
     on. Making the object or calling its methods raises ``DataError`` where a file is not what it should be.
+
+    A data set that leaves studies out says so in a method ``counts() -> Sequence[Count]``, one entry a rule, in the order in
+    which they are applied; ``rrgbench data check`` prints it. It may be absent.
     """
 
     license: ClassVar[License]

@@ -48,6 +48,15 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class Count:
+    """What is left of a data set after a rule: ``rule`` says in a few words what was asked for or left out."""
+
+    rule: str
+    studies: int
+    images: int
+
+
+@dataclass(frozen=True)
 class Examples:
     """One split with both sides, in the same order: given to floors for train and validate, never for test."""
 

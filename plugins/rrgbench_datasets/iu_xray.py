@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
 from rrgbench import SPLITS, DataError, Inputs, Targets
-from rrgbench.text import clean_r2gen_iu, words
 from rrgbench_datasets.openi import indications
+from rrgbench_datasets.preparing import TextRule, prepare_report
 
 _KEYS: Mapping[str, Literal["train", "validate", "test"]] = {"train": "train", "val": "validate", "test": "test"}
 _ARCHIVE, _MANIFEST = "NLMCXR_reports.tgz", "manifest.csv"
@@ -65,7 +65,7 @@ class IUXray:
         *,
         annotation: str = "annotation.json",
         target: Literal["findings"] = "findings",
-        text: Literal["raw", "r2gen"] = "raw",
+        text: TextRule = "raw",
         context: Literal["indication", "none"] = "indication",
         missing_images: Literal["error", "drop"] = "error",
     ) -> None:
@@ -90,10 +90,7 @@ class IUXray:
             for split, items in splits.items()
         }
         self._targets = {split: tuple(Targets(item.study_id, item.report) for item in items) for split, items in splits.items()}
-        if text == "r2gen":
-            self._targets["train"] = tuple(
-                Targets(item.study_id, " ".join(words(clean_r2gen_iu(item.report)))) for item in splits["train"]
-            )
+        self._targets["train"] = tuple(Targets(item.study_id, prepare_report(item.report, text)) for item in splits["train"])
         self.dropped_images = tuple(films.dropped)
 
     def inputs(self, split: Literal["train", "validate", "test"]) -> tuple[Inputs, ...]:

@@ -228,6 +228,17 @@ def print_plugins(catalogue: Catalogue) -> None:
         console.print("no plugin is installed, or RRGBENCH_PLUGINS and RRGBENCH_DISABLE_PLUGINS leave every one out")
 
 
+def print_data_sets(specs: Sequence[Spec]) -> None:
+    """One line a data set."""
+    table = Table()
+    for name in ("data set", "licence", "folder", "what"):
+        table.add_column(name, overflow="fold")
+    for spec in sorted(specs, key=lambda spec: spec.name):
+        folder = "asked for" if "root" in spec.values else "made by itself"
+        table.add_row(Text(spec.name), Text(str(spec.attributes.get("license"))), folder, Text(spec.summary))
+    make_console().print(table)
+
+
 def print_component(spec: Spec) -> None:
     """A component and its options."""
     console = make_console()

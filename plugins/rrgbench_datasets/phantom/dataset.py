@@ -12,7 +12,6 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 
 from rrgbench import ConfigError, Inputs, Split, Targets
-from rrgbench.text import clean_r2gen_iu, words
 from rrgbench_datasets.phantom.anatomy import body_of, exposure_of
 from rrgbench_datasets.phantom.canvas import Film
 from rrgbench_datasets.phantom.draws import Draws
@@ -21,6 +20,7 @@ from rrgbench_datasets.phantom.findings import Plants, Study, studies_of
 from rrgbench_datasets.phantom.frontal import frontal
 from rrgbench_datasets.phantom.grammar import context_of, report_of
 from rrgbench_datasets.phantom.lateral import lateral
+from rrgbench_datasets.preparing import TextRule, prepare_report
 
 VERSION = 1
 """Counts up whenever a film changes, so that no film of an earlier version is taken for a new one."""
@@ -64,7 +64,7 @@ class Phantom:
         knowledge_plant: Share = 0.8,
         lateral_share: Share = 0.9,
         empty_share: Share = 0.05,
-        text: Literal["raw", "r2gen"] = "raw",
+        text: TextRule = "raw",
     ) -> None:
         options: dict[str, Any] = {
             "studies": studies,
@@ -100,7 +100,7 @@ class Phantom:
 
     def _report(self, study: Study) -> str:
         report = report_of(study, self._draws("report", study))
-        return " ".join(words(clean_r2gen_iu(report))) if self._text == "r2gen" and study.split == "train" else report
+        return prepare_report(report, self._text) if study.split == "train" else report
 
     def sources(self) -> Sequence[Path]:
         """Nothing outside the films is read."""
