@@ -61,8 +61,7 @@ def load_candidates(store: Store, experiment: str | None = None) -> list[Row]:
 
 
 def select(rows: Sequence[Row], selector: str, where: str) -> Selection:
-    """Rows by id (or the beginning of one), title as tables print it, ``experiment:title``, or ``axis=label`` conditions joined by
-    commas.
+    """Rows by id (or its beginning), title as tables print it, ``experiment:title``, or ``axis=label`` conditions with commas.
 
     Raises:
         ConfigError: nothing matches, or a name matches several rows.
