@@ -40,7 +40,7 @@ def prepare_report(
     Raises:
         ConfigError: a rule that needs the vocabulary is asked for without it.
     """
-    report = treat(report, placeholders)
+    report = treat(report, placeholders) or report  # nothing but placeholders: kept, since no report may be empty
     if rule == "raw":
         return report
     if rule == "cxrmate":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 _HEADERS: Mapping[str, tuple[str, ...]] = {
@@ -32,17 +32,28 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "signature": ("signature", "signed by", "electronically signed by", "dictated by", "reported by", "attending"),
 }
 _NAMES = {header: name for name, headers in _HEADERS.items() for header in headers}
+_AT_LINE_START = {
+    *("assessment", "attending", "exam", "finding", "interpretation", "observations", "opinion", "procedure", "protocol"),
+    *("reason", "report", "signature", "study", "summary", "views"),
+}
+"""Headers that are also ends of other phrases ("FINAL REPORT:", "PRIOR STUDY:"): inside a line they are text."""
 
 _BLANK = r"[^\S\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]"
 _LINE = r"(?:\A|(?<=[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]))"
 _LINE_ENDS = r"(?=[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]|\Z)"
-_KNOWN = "|".join(re.escape(name).replace(r"\ ", rf"{_BLANK}{{1,8}}") for name in sorted(_NAMES, key=len, reverse=True))
+
+
+def _any_of(names: Iterable[str]) -> str:
+    return "|".join(re.escape(name).replace(r"\ ", rf"{_BLANK}{{1,8}}") for name in sorted(names, key=len, reverse=True))
+
+
+_KNOWN, _CLEAR = _any_of(_NAMES), _any_of(_NAMES.keys() - _AT_LINE_START)
 _COLON = rf"{_BLANK}{{0,8}}[:\uff1a]"
 _HEADER = re.compile(
     # A known header with its colon at the start of a line, in any case; or alone on its line, not in lower case.
     rf"{_LINE}{_BLANK}{{0,40}}(?:(?P<line>(?i:{_KNOWN})){_COLON}|(?P<alone>(?=[A-Z])(?i:{_KNOWN})){_BLANK}{{0,40}}{_LINE_ENDS})"
     # A known header inside a line, after a space: in capitals; or with one capital, where a sentence has ended.
-    rf"|(?<=\s)(?P<inside>(?=[A-Z]{{3}})(?i:{_KNOWN})|(?<=[.;!?]\s)(?=[A-Z][a-z])(?i:{_KNOWN})){_COLON}"
+    rf"|(?<=\s)(?P<inside>(?=[A-Z]{{3}})(?i:{_CLEAR})|(?<=[.;!?]\s)(?=[A-Z][a-z])(?i:{_CLEAR})){_COLON}"
 )
 
 
