@@ -10,8 +10,8 @@ from rrgbench.text import Placeholders, clean_cxrmate, clean_r2gen_iu, clean_r2g
 from rrgbench.text import treat_placeholders as treat
 
 TextRule = Literal["raw", "r2gen", "cvt2distilgpt2", "cxrmate"]
-"""The option ``text``. ``raw``: verbatim. ``r2gen``: R2Gen's rule for the data set's family. ``cvt2distilgpt2``: the same, cut after
-59 words, and words that the train split holds fewer than 3 times as ``<unk>``. ``cxrmate``: white space only."""
+"""The option ``text``. ``raw``: verbatim. ``r2gen``: R2Gen's rule for the data set's family. ``cvt2distilgpt2``: the same, cut
+after 59 words, and words that the train split holds fewer than 3 times as ``<unk>``. ``cxrmate``: white space only."""
 
 Family = Literal["iu", "mimic"]
 """Of which of its two rules R2Gen's is meant."""

@@ -49,7 +49,7 @@ class BPE:
         self,
         train_reports: Sequence[str],
         *,
-        vocab_size: Annotated[int, Ge(260)] = 4000,
+        vocab_size: Annotated[int, Ge(260)] = 2000,
         min_frequency: Annotated[int, Ge(1)] = 2,
         lowercase: bool = False,
         max_length: Annotated[int, Ge(3)] = 100,

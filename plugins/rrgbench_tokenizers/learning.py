@@ -1,8 +1,9 @@
 """Learns the merges of byte-pair encoding (Sennrich et al. 2016), which WordPiece is learnt by too.
 
-The ``tokenizers`` library has trainers of its own. They are not used: that of WordPiece numbers its symbols in the order of a hash map,
-so that every run ends with another vocabulary (huggingface/tokenizers#1794, true of 0.22), and what either gives may change with its
-version. Here ties are broken by the symbols' ids and nothing depends on threads. Where the library's result is one, it is this one.
+The ``tokenizers`` library has trainers of its own. They are not used: that of WordPiece numbers its symbols in the order of a
+hash map, so that every run ends with another vocabulary (huggingface/tokenizers#1794, true of 0.22), and what they give may
+change with the library's version. Here ties are broken by the symbols' ids, and nothing depends on threads. Where the library's
+result is always the same, it is this one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 Word = tuple[str, ...]
 """A word as its symbols."""
@@ -60,8 +62,8 @@ class _Pairs:
         heapq.heapify(self._queue)
 
     def _add(self, place: int, word: list[int], sign: int) -> set[tuple[int, int]]:
-        pairs = set(zip(word, word[1:]))
-        for pair in zip(word, word[1:]):
+        pairs = set(pairwise(word))
+        for pair in pairwise(word):
             self._counts[pair] += sign * self._frequencies[place]
         for pair in pairs:
             (self._where[pair].add if sign > 0 else self._where[pair].discard)(place)

@@ -117,7 +117,9 @@ def _load(name: str, checkpoint: Path | None) -> Any:
             f"{_WHERE}: option `{option}` cannot be loaded",
             got=f"{name} ({type(error).__name__}: {error})",
             expected="a folder with a tokenizer in it" if checkpoint is not None else "a name on the hub that can be reached",
-            hint="" if checkpoint is not None else "without a network, save it to a folder and name that by the option `checkpoint`",
+            hint=""
+            if checkpoint is not None
+            else "without a network, save it to a folder and name that by the option `checkpoint`",
         ) from error
     if not getattr(loaded, "is_fast", False):
         raise ConfigError(f"{_WHERE}: option `{option}`", got=f"{name}, a {type(loaded).__name__}", expected="a fast tokenizer")

@@ -29,9 +29,10 @@ _SEGMENT = re.compile(r"[^\W_]+|.", re.DOTALL)
 class WordPiece:
     """WordPiece (Schuster and Nakajima 2012; Devlin et al. 2019), learnt from the train reports.
 
-    As in BERT, the longest known piece is taken from the left, and pieces inside a word are others than those at its beginning
-    (written ``##`` here). Unlike BERT, a punctuation mark is a piece inside of the word that it touches ("clear." is ``clear ##.``), so that reports come back with
-    their spaces where they were, and a character that train lacks costs itself and not its word.
+    As in BERT, the longest known piece is taken from the left, and a piece inside a word is another than the same letters at its
+    beginning (marked ``##``). Unlike BERT, a punctuation mark is a piece inside of the word that it touches: "clear." is
+    ``clear ##.``. So reports come back with their spaces where they were. A character that train lacks costs itself and not
+    its word.
 
     What comes back is the text in lower case (by option) and in Unicode's form NFC, with single spaces between words, U+FFFD
     for every character that the train reports do not have, and ``<unk>`` for every word of more than 100 characters. No
@@ -56,7 +57,7 @@ class WordPiece:
         self,
         train_reports: Sequence[str],
         *,
-        vocab_size: Annotated[int, Ge(8)] = 4000,
+        vocab_size: Annotated[int, Ge(8)] = 2000,
         min_frequency: Annotated[int, Ge(1)] = 2,
         lowercase: bool = True,
         max_length: Annotated[int, Ge(3)] = 100,
@@ -72,7 +73,7 @@ class WordPiece:
             raise ConfigError(
                 "tokenizer wordpiece: option vocab_size",
                 got=vocab_size,
-                expected=f"at least {vocab_size - room + len(symbols)}: twice the {len(characters)} characters of the train reports, and 4",
+                expected=f"at least {len(symbols) + vocab_size - room}, for the {len(characters)} characters of train",
                 hint="raise vocab_size",
             )
         counts: Counter[Word] = Counter()

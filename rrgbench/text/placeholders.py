@@ -11,7 +11,7 @@ Placeholders = Literal["keep", "drop", "token"]
 PLACEHOLDER = "XXXX"
 """OpenI's own; in lower case it is a word for every cleaning rule, where R2Gen's takes ``___`` out."""
 
-# Four X are never part of a word of English, so that they are found where they are glued to one ("AXXXX", "XXXX's"), as OpenI has it.
+# No English word holds four X, so that they are found where they touch one ("AXXXX", "XXXX's"), as they do in OpenI.
 _PLACEHOLDER = re.compile(r"X{4,}|_{2,}")
 
 
