@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rrgbench_tokenizers import BPE, Word, WordPiece
+from rrgbench_tokenizers.bpe import count_parts
+from tokenizers import pre_tokenizers
 
 import rrgbench
 from rrgbench.testing import TokenizerContract
@@ -165,6 +168,14 @@ def test_a_cut_text_is_the_beginning_of_the_whole(text: str, length: int) -> Non
         tokenizer, whole = _of_length(made, length), _of_length(made, 100_000)
         check_framing(tokenizer, text)
         assert whole.decode(whole.encode(text)).startswith(tokenizer.decode(tokenizer.encode(text)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(TEXTS, max_size=3))
+def test_parts_are_counted_as_the_library_cuts_whole_texts(texts: list[str]) -> None:
+    parts = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    texts = [whole_characters(text) for text in texts]
+    assert count_parts(texts, parts) == Counter(tuple(part) for text in texts for part, _ in parts.pre_tokenize_str(text))
 
 
 def test_bpe_cuts_between_two_characters() -> None:
