@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
 from rrgbench import SPLITS, DataError, Inputs, Targets
+from rrgbench.text import Placeholders
 from rrgbench_datasets.openi import indications
-from rrgbench_datasets.preparing import TextRule, prepare_report
+from rrgbench_datasets.preparing import TextRule, prepare_context, prepare_reports
 
 _KEYS: Mapping[str, Literal["train", "validate", "test"]] = {"train": "train", "val": "validate", "test": "test"}
 _ARCHIVE, _MANIFEST = "NLMCXR_reports.tgz", "manifest.csv"
@@ -48,7 +49,8 @@ class IUXray:
         root: the folder of the data set.
         annotation: the name of the annotation file in the root.
         target: the section to write; the annotation file holds FINDINGS only.
-        text: ``r2gen`` cleans the reports of the train split by R2Gen's rule; validate and test stay verbatim.
+        text: how the reports of the train split are cleaned, by R2Gen's rule for one; validate and test stay verbatim.
+        placeholders, context_placeholders: what becomes of ``XXXX`` in the reports of the train split, and in contexts.
         context: ``none`` leaves the context empty and needs no archive.
         missing_images: ``drop`` goes on without films that are not there (``dropped_images`` names them), as long as
             each study keeps one.
@@ -66,6 +68,8 @@ class IUXray:
         annotation: str = "annotation.json",
         target: Literal["findings"] = "findings",
         text: TextRule = "raw",
+        placeholders: Placeholders = "keep",
+        context_placeholders: Placeholders = "keep",
         context: Literal["indication", "none"] = "indication",
         missing_images: Literal["error", "drop"] = "error",
     ) -> None:
@@ -75,7 +79,8 @@ class IUXray:
         contexts: Mapping[int, str] = {}
         if context == "indication":
             archive = _archive_path(root)
-            contexts = indications(archive, {item.subject for items in splits.values() for item in items})
+            found = indications(archive, {item.subject for items in splits.values() for item in items})
+            contexts = {subject: prepare_context(one, context_placeholders) for subject, one in found.items()}
             self._sources.append(archive)
         views: Mapping[str, str] = {}
         if (root / _MANIFEST).exists():
@@ -90,7 +95,8 @@ class IUXray:
             for split, items in splits.items()
         }
         self._targets = {split: tuple(Targets(item.study_id, item.report) for item in items) for split, items in splits.items()}
-        self._targets["train"] = tuple(Targets(item.study_id, prepare_report(item.report, text)) for item in splits["train"])
+        prepared = prepare_reports([item.report for item in splits["train"]], text, "iu", placeholders)
+        self._targets["train"] = tuple(Targets(item.study_id, report) for item, report in zip(splits["train"], prepared))
         self.dropped_images = tuple(films.dropped)
 
     def inputs(self, split: Literal["train", "validate", "test"]) -> tuple[Inputs, ...]:
