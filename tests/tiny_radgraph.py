@@ -69,7 +69,11 @@ def config(base: str) -> dict[str, Any]:
                 "ner": {},
                 "coref": {"spans_per_word": 0.3, "max_antecedents": 4, "coref_prop": 0},
                 "relation": {"spans_per_word": 0.5},
-                "events": {"trigger_spans_per_word": 0.3, "argument_spans_per_word": 0.8, "loss_weights": {"trigger": 0, "arguments": 0}},
+                "events": {
+                    "trigger_spans_per_word": 0.3,
+                    "argument_spans_per_word": 0.8,
+                    "loss_weights": {"trigger": 0, "arguments": 0},
+                },
             },
         },
     }
@@ -97,9 +101,11 @@ def write_weights(folder: Path, bert: Path, model: str = "radgraph", seed: int =
         token = token_embedders.PretrainedTransformerMismatchedEmbedder(model_name=str(bert), max_length=MAX_LENGTH)
         embedder = text_field_embedders.BasicTextFieldEmbedder({"bert": token})
         made = dygie.DyGIE(vocab=Vocabulary.from_files(str(inner / "vocabulary")), embedder=embedder, **settings)
-        # Wide enough that every label and relation occurs, and a bias against most of them.
-        state = {name: value * 6 if "_scorers" in name and "weight" in name else value for name, value in made.state_dict().items()}
-    state = {name: value - 0.5 if "ner_scorers" in name and "bias" in name else value for name, value in state.items()}
+        # Wide enough that every label and relation occurs, and a bias against most spans and pairs.
+        state = made.state_dict()
+    for name, value in state.items():
+        if name.startswith(("_ner._ner_scorers", "_relation._relation_scorers")) and name.count(".") == 2:
+            state[name] = value * 12 if name.endswith("weight") else value - (9 if "_ner" in name else 2)
     torch.save(state, inner / "weights.th")
     (inner / "vocabulary" / ".lock").unlink(missing_ok=True)
     return folder

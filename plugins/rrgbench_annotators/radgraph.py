@@ -156,10 +156,11 @@ def _loaded(model: str, files: Files, digests: tuple[str, str]) -> Callable[[str
         ConfigError: it cannot be made of these files.
     """
     with _quiet(), files.laid_out(model) as folder:
-        import radgraph
         import torch
 
         try:
+            import radgraph
+
             with torch.random.fork_rng(devices=[]), _tokenizers(model):
                 made = radgraph.RadGraph(model_type=model, model_cache_dir=str(folder), cuda=-1)
         except ConfigError:
