@@ -59,7 +59,7 @@ class _File:
                         self._places[key] = (self._read, len(line))
                     self._read += len(line)
         except OSError:
-            self._places = {}
+            self._places, self._read, self._node = {}, 0, 0
 
     def get(self, key: str) -> ReportGraph | None:
         """The graph under a key, or None where there is none that can be trusted."""
