@@ -122,7 +122,9 @@ def _payload(graph: ReportGraph) -> bytes:
     Raises:
         TypeError, ValueError, AttributeError: it is not of the schema's types.
     """
-    entities = [[e.tokens, e.label, int(e.start), int(e.end), [[name, int(to)] for name, to in e.relations]] for e in graph.entities]
+    entities = [
+        [e.tokens, e.label, int(e.start), int(e.end), [[name, int(to)] for name, to in e.relations]] for e in graph.entities
+    ]
     return json.dumps([graph.text, entities], separators=(",", ":"), allow_nan=False).encode("ascii")
 
 

@@ -12,10 +12,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-WORDS = (
-    "the heart lungs lung is are clear large normal no effusion pleural left right small and there in of size opacity "
-    "pneumothorax base may represent edema with"
-).split()
+TEXT = """
+    the heart lungs lung is are clear large normal no effusion pleural left right small and there in of size opacity
+    pneumothorax base may represent edema with
+"""
+WORDS = TEXT.split()
 LABELS = {
     "radgraph": ("ANAT-DP", "OBS-DP", "OBS-DA", "OBS-U"),
     "radgraph-xl": tuple(

@@ -122,27 +122,30 @@ def _elements(file: BinaryIO, digest: Any, where: str) -> Iterator[tuple[int, by
         raise DataError(where, got="neither", expected="a JSON object of annotations, or a list of them")
     window.at += 1
     closing = "}" if opening == "{" else "]"
-    if window.peek() == closing:
-        return
-    while True:
+    after = closing if window.peek() == closing else ","
+    while after == ",":
         if opening == "{":
-            if window.peek() != '"':
-                raise DataError(where, got="an object that breaks off or has a key that is no text", expected="whole JSON")
-            _value(window, where)
-            if window.peek() != ":":
-                raise DataError(where, got="a key without a value", expected="whole JSON")
-            window.at += 1
-        if window.peek() not in ("{",):
+            _key(window, where)
+        if window.peek() != "{":
             raise DataError(where, got="an element that is no object", expected='{"text": .., "entities": ..}')
         yield _value(window, where)
         after = window.peek()
-        window.at += 1
-        if after == closing:
-            break
-        if after != ",":
-            raise DataError(where, got="elements that break off", expected="whole JSON")
+        window.at += after == ","
+    if after != closing:
+        raise DataError(where, got="elements that break off", expected="whole JSON")
+    window.at += 1
     if window.peek() != "":
         raise DataError(where, got="more after its end", expected="one JSON value")
+
+
+def _key(window: _Window, where: str) -> None:
+    """Pass over the key of an object and its colon."""
+    if window.peek() != '"':
+        raise DataError(where, got="an object that breaks off or has a key that is no text", expected="whole JSON")
+    _value(window, where)
+    if window.peek() != ":":
+        raise DataError(where, got="a key without a value", expected="whole JSON")
+    window.at += 1
 
 
 def _value(window: _Window, where: str) -> tuple[int, bytes]:
@@ -156,7 +159,9 @@ def _value(window: _Window, where: str) -> tuple[int, bytes]:
                 got = f"no JSON value of at most {_LONGEST} bytes at byte {window.start + window.at}"
                 raise DataError(where, got=got, expected="whole JSON") from error
         except (RecursionError, ValueError) as error:
-            raise DataError(where, got=f"{type(error).__name__} at byte {window.start + window.at}", expected="plain JSON") from error
+            raise DataError(
+                where, got=f"{type(error).__name__} at byte {window.start + window.at}", expected="plain JSON"
+            ) from error
     if end - window.at > _LONGEST:
         raise DataError(where, got=f"an element of {end - window.at} bytes", expected=f"at most {_LONGEST}")
     found = window.start + window.at, window.text[window.at : end].encode("latin-1")

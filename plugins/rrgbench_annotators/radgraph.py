@@ -1,4 +1,4 @@
-"""Annotator ``radgraph``: RadGraph's own models, through the package of its authors (Jain et al., 2021; Delbrouck et al., 2024)."""
+"""Annotator ``radgraph``: RadGraph's models through its authors' package (Jain et al., 2021; Delbrouck et al., 2024)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class RadGraph:
     ) -> None:
         if model not in ("radgraph", "radgraph-xl", "modern-radgraph-xl"):
             hint = "the package cuts echograph's reports with RadGraph-XL's tokens" if str(model) == "echograph" else ""
-            raise ConfigError("annotator radgraph: option `model`", got=model, expected="a model of chest X-ray reports", hint=hint)
+            raise ConfigError(
+                "annotator radgraph: option `model`", got=model, expected="a model of chest X-ray reports", hint=hint
+            )
         self._model, self._lower, self._max_tokens, self._threads = model, lower, max_tokens, threads
         self._weights, self._bert, self._download = weights, bert, download
 

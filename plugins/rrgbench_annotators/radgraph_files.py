@@ -201,7 +201,9 @@ def _extracted(archive: Path) -> Path:
         final.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=final.parent))
     except OSError as error:
-        hint = "set RRGBENCH_CACHE to a folder that can be written, or extract the archive and name the folder by the option weights"
+        hint = (
+            "set RRGBENCH_CACHE to a folder that can be written, or extract the archive and name the folder by the option weights"
+        )
         raise ConfigError(f"annotator radgraph: cannot write {final.parent}", got=error.strerror, hint=hint) from error
     try:
         _extract(archive, draft)
@@ -227,7 +229,9 @@ def _extract(archive: Path, folder: Path) -> None:
             for number, member in enumerate(tar):
                 name = _part(member)
                 if number >= _MEMBERS or (name and (name in found or member.size > (_LARGE if name == "weights.th" else _SMALL))):
-                    raise ConfigError(f"annotator radgraph: {archive}", got=f"too much at {member.name[:80]}", hint="is it damaged?")
+                    raise ConfigError(
+                        f"annotator radgraph: {archive}", got=f"too much at {member.name[:80]}", hint="is it damaged?"
+                    )
                 source = tar.extractfile(member) if name else None
                 if source is not None:
                     found.add(name)

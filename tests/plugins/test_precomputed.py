@@ -166,7 +166,9 @@ def test_what_is_no_such_file_is_refused_in_one_line(content: str, told: str, tm
     assert "\n" not in str(caught.value) and "graphs.json" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe[", b'[{"text": "\xff", "entities": {}}]', b"PK\x03\x04", b"[" * 1000, b"\0" * 100])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe[", b'[{"text": "\xff", "entities": {}}]', b"PK\x03\x04", b"[" * 1000, b"\0" * 100]
+)
 def test_bytes_that_are_no_text_are_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "graphs.json").write_bytes(content)
     with pytest.raises(DataError):

@@ -101,7 +101,9 @@ class TestRadGraphXL(AnnotatorContract):
 
 def texts(tiny: ModuleType, number: int = 100) -> list[str]:
     draw = random.Random(5)
-    return [" ".join(draw.choices([*tiny.WORDS, ".", ",", "2.5", "The", "HEART"], k=draw.randrange(2, 40))) for _ in range(number)]
+    return [
+        " ".join(draw.choices([*tiny.WORDS, ".", ",", "2.5", "The", "HEART"], k=draw.randrange(2, 40))) for _ in range(number)
+    ]
 
 
 def plain(annotation: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +167,9 @@ def test_each_model_reads_with_its_own_tokens(held: SimpleNamespace) -> None:
 
 
 def test_echograph_is_refused_with_the_reason() -> None:
-    with pytest.raises(ConfigError, match="got echograph; .*Hint: the package cuts echograph's reports with RadGraph-XL's tokens"):
+    with pytest.raises(
+        ConfigError, match=r"got echograph; .*Hint: the package cuts echograph's reports with RadGraph-XL's tokens"
+    ):
         RadGraph(model="echograph")  # type: ignore[arg-type]
 
 
@@ -237,7 +241,10 @@ def test_missing_weights_are_one_line_that_says_how_to_get_them(tmp_path: Path) 
             RadGraph(**options)(["the heart"])
         message = str(caught.value)
         assert "\n" not in message and "no weights of radgraph" in message
-        assert "get radgraph.tar.gz from https://huggingface.co/StanfordAIMI/RRG_scorers and name it by the option weights" in message
+        assert (
+            "get radgraph.tar.gz from https://huggingface.co/StanfordAIMI/RRG_scorers and name it by the option weights"
+            in message
+        )
 
 
 def test_the_packages_own_cache_is_found(held: SimpleNamespace, caches: Path) -> None:
@@ -247,7 +254,7 @@ def test_the_packages_own_cache_is_found(held: SimpleNamespace, caches: Path) ->
 
 def test_a_missing_base_model_is_one_line_that_names_it(held: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", "/nowhere")
-    with pytest.raises(ConfigError, match="no base model example/base; got not in the hub's cache; .*by the option bert"):
+    with pytest.raises(ConfigError, match=r"no base model example/base; got not in the hub's cache; .*by the option bert"):
         RadGraph(weights=held.weights)(["the heart"])
 
 
@@ -277,7 +284,7 @@ def test_a_base_model_of_another_size_is_refused_in_one_line(held: SimpleNamespa
     bert = tiny.write_bert(tmp_path / "bert")
     config = json.loads((bert / "config.json").read_text())
     (bert / "config.json").write_text(json.dumps(config | {"hidden_size": 32}))
-    with pytest.raises(ConfigError, match="cannot be loaded from .*Hint: do the two belong together") as caught:
+    with pytest.raises(ConfigError, match=r"cannot be loaded from .*Hint: do the two belong together") as caught:
         RadGraph(weights=held.weights, bert=bert)(["the heart"])
     assert "\n" not in str(caught.value)
 
@@ -348,12 +355,10 @@ def test_a_weights_file_that_is_no_tensors_is_refused_in_one_line(held: SimpleNa
         assert "\n" not in str(caught.value)
 
 
-def test_a_cache_that_cannot_be_written_is_told(
-    held: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_cannot_be_written_is_told(held: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RRGBENCH_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ConfigError, match="cannot write .*set RRGBENCH_CACHE to a folder that can be written"):
+    with pytest.raises(ConfigError, match=r"cannot write .*set RRGBENCH_CACHE to a folder that can be written"):
         RadGraph(weights=held.archives["radgraph"], bert=held.bert)(["the heart"])
 
 
@@ -377,7 +382,9 @@ def without_old_methods(held: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) 
     from radgraph.allennlp.common import cached_transformers
 
     original = cached_transformers.get_tokenizer
-    monkeypatch.setattr(cached_transformers, "get_tokenizer", lambda *names, **options: _NewTokenizer(original(*names, **options)))
+    monkeypatch.setattr(
+        cached_transformers, "get_tokenizer", lambda *names, **options: _NewTokenizer(original(*names, **options))
+    )
 
 
 def test_with_the_tokenizers_of_transformers_5_graphs_are_the_same(
