@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.server
 import importlib.metadata
 import importlib.util
 import io
@@ -13,10 +15,11 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from rrgbench_annotators import RadGraph
@@ -274,6 +277,72 @@ def test_the_base_model_of_the_hubs_cache_is_found(held: SimpleNamespace, tmp_pa
     assert done.stdout == f"{RadGraph(weights=held.weights, bert=held.bert).identity}\nthe heart\n"
 
 
+class _Hub(http.server.BaseHTTPRequestHandler):
+    """As much of the hub as a download asks for; ``files`` maps repository and name to content."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+
+    def log_message(self, *told: object) -> None: ...
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self.wfile.write(self._answer())
+
+    def _answer(self) -> bytes:
+        path = self.path.partition("?")[0]
+        if path.startswith("/api/models/example/base/revision/"):
+            names = [name.rpartition("/")[2] for name in self.files if name.startswith("example/base/")]
+            told = {
+                "id": "example/base",
+                "modelId": "example/base",
+                "sha": "a" * 40,
+                "siblings": [{"rfilename": n} for n in names],
+            }
+            content = json.dumps(told | {"private": False, "downloads": 0, "tags": []}).encode()
+        else:
+            content = self.files.get(
+                "/".join(part for part in path.split("/") if part not in ("resolve", "main", "a" * 40))[1:], b""
+            )
+        self.send_response(200 if content else 404)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", "a" * 40)
+        self.end_headers()
+        return content
+
+
+def test_what_is_missing_is_downloaded_only_where_it_is_asked_for(held: SimpleNamespace, tmp_path: Path) -> None:
+    """From a hub on loopback, in a process of its own."""
+    _Hub.files = {"StanfordAIMI/RRG_scorers/radgraph.tar.gz": held.archives["radgraph"].read_bytes()}
+    _Hub.files |= {f"example/base/{path.name}": path.read_bytes() for path in held.bert.iterdir()}
+    _Hub.files["example/base/pytorch_model.bin"] = b"weights that nobody needs"
+    script = (
+        "import sys; from rrgbench import RRGBenchError; from rrgbench_annotators import RadGraph\n"
+        "try: print(RadGraph(download=sys.argv[1] == 'yes').identity)\n"
+        "except RRGBenchError as error: print(error)"
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        home = {
+            "HF_HOME": str(tmp_path / "hub"),
+            "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_address[1]}",
+            "HF_HUB_OFFLINE": "0",
+        }
+        told = []
+        for answer in ("no", "yes"):
+            command = [sys.executable, "-c", script, answer]
+            done = subprocess.run(command, env=os.environ | home, capture_output=True, text=True, check=True)
+            told.append(done.stdout.strip())
+            if answer == "no":
+                assert not (tmp_path / "hub").exists()
+        hub.shutdown()
+    assert "no weights of radgraph" in told[0]
+    assert told[1] == RadGraph(weights=held.weights, bert=held.bert).identity
+    assert not list((tmp_path / "hub").rglob("pytorch_model.bin"))
+
+
 def test_weights_of_another_model_are_refused(held: SimpleNamespace, tmp_path: Path) -> None:
     shutil.copytree(held.weights / "radgraph", tmp_path / "radgraph-xl")
     with pytest.raises(ConfigError, match=r"is not of the model radgraph-xl; got radgraph__ner_labels\.txt"):
@@ -340,7 +409,7 @@ def test_a_hostile_archive_is_refused_in_one_line(members: Any, told: str, tmp_p
 def test_a_torn_archive_is_refused_in_one_line(keep: int, tmp_path: Path, held: SimpleNamespace) -> None:
     archive = tmp_path / "radgraph.tar.gz"
     archive.write_bytes(held.archives["radgraph"].read_bytes()[:keep])
-    with pytest.raises(ConfigError, match="a whole archive of the package|cannot be read") as caught:
+    with pytest.raises(ConfigError, match=r"a whole archive of the package|cannot be read") as caught:
         RadGraph(weights=archive, bert=held.bert)(["the heart"])
     assert "\n" not in str(caught.value)
     assert not [path for path in (tmp_path / "ours").rglob("*") if path.is_file()]
