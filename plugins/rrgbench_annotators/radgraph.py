@@ -172,7 +172,8 @@ def _loaded(model: str, files: Files, digests: tuple[str, str]) -> Callable[[str
             raise ConfigError(what, got=f"{type(error).__name__}: {error}", hint="do the two belong together?") from error
 
     def annotate(text: str) -> Mapping[str, Any]:
-        with torch.inference_mode(), _quiet():
+        # Its data loader draws a seed of torch's generator for every text.
+        with torch.inference_mode(), torch.random.fork_rng(devices=[]), _quiet():
             found: Mapping[str, Mapping[str, Any]] = made([text])
         if "0" not in found:  # the package prints what goes wrong, and leaves the report out
             raise PluginError("annotator radgraph: the package gave no annotation of a report", hint="see the step's log")

@@ -238,6 +238,8 @@ def _extract(archive: Path, folder: Path) -> None:
                     (folder / name).parent.mkdir(exist_ok=True)
                     with source, (folder / name).open("wb") as target:
                         shutil.copyfileobj(source, target)
+            if tar.fileobj is not None:
+                tar.fileobj.read(1 << 20)  # what fills it up: its checksum is compared at the very end
     except _BROKEN as error:
         expected = "a whole archive of the package, <model>.tar.gz"
         raise ConfigError(f"annotator radgraph: {archive} cannot be read", got=error, expected=expected) from error
