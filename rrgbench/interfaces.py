@@ -166,7 +166,12 @@ class Loss(Protocol):
 
 
 class Annotator(Protocol):
-    """Reports to graphs in RadGraph's schema. ``identity`` is name, version and weights digest."""
+    """Reports to graphs in RadGraph's schema. ``identity`` is name, version and weights digest.
+
+    Making the object is cheap; weights are read when they are needed. In a step its graphs are kept in the store's memo and
+    not made twice, unless it has ``memo = False`` (it is as fast itself). It may have a method ``normal_form(text) -> str``:
+    texts with the same normal form have the same graph, so that the memo knows them as one.
+    """
 
     identity: str
 

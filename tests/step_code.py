@@ -42,6 +42,7 @@ NOT_CODE: Mapping[str, str] = {
     "errors": "words",
     "hookspecs": "finds plugins",
     "interfaces": "contracts; what keeps to them counts",
+    "memo": "keeps graphs; a step gives the same with it, without it and with a damaged one",
     "rules": "refuses data sets, changes none",
     "store": "keeps bytes",
 }

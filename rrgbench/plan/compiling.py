@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -62,11 +62,17 @@ class Compiler:
         self.uses: dict[str, int] = {}
 
     def add(self, step: Step) -> str:
+        if step.license == "open" and (is_credentialed(step.payload) or self.derives(step.needed)):
+            step = replace(step, license="credentialed")
         if not self.sharing:
             step = replace(step, alone=self.alone)
         self.steps.setdefault(step.id, step)
         self.uses[step.id] = self.uses.get(step.id, 0) + 1
         return step.id
+
+    def derives(self, step_ids: Iterable[str]) -> bool:
+        """Whether one of these steps holds what is not open."""
+        return any(self.steps[step_id].license != "open" for step_id in step_ids if step_id in self.steps)
 
     def pixels(self, cell: Cell, record: DataRecord, split: Split) -> dict[str, tuple[str, ...]]:
         """The prepared films of a split, for cells that look at films."""
@@ -282,6 +288,8 @@ class Compiler:
             told = f"intervals of {metric.value.name} of {title}"
             intervals[key] = self.add(Step("intervals", told, payload, {"scores": scores}, license=record.license))
         select = self.experiment.select
+        if self.derives(intervals.values()):
+            record = record.model_copy(update={"license": "credentialed"})
         config = identity_of(about.payload() if isinstance(about, Cell) else {"floor": about})
         identity = {
             "config": config,
@@ -360,6 +368,17 @@ def floor_titles(floors: Sequence[Component]) -> list[str]:
         others = [other for twin, other in zip(floors, options, strict=True) if twin.name == floor.name]
         values.append({"name": floor.name} | {key: item for key, item in own.items() if any(o[key] != item for o in others)})
     return value_labels(values)
+
+
+def is_credentialed(payload: Any) -> bool:
+    """Whether a component of a payload has the option `license` and it is not open: what reads its file derives from it."""
+    if isinstance(payload, Part):
+        return is_credentialed(payload.value)
+    if isinstance(payload, Component):
+        return payload.options.get("license") == "credentialed" or is_credentialed(payload.options)
+    if isinstance(payload, Mapping):
+        return any(is_credentialed(value) for value in payload.values())
+    return isinstance(payload, (list, tuple)) and any(is_credentialed(value) for value in payload)
 
 
 def _cuts(stage: Stage) -> Iterator[tuple[int, int]]:
