@@ -5,9 +5,7 @@ from __future__ import annotations
 import rrgbench
 from rrgbench_datasets.iu_xray import IUXray
 from rrgbench_datasets.mimic_cxr import MIMICCXR
-from rrgbench_datasets.mimic_cxr import MIMICCXR
 from rrgbench_datasets.phantom import Phantom
-from rrgbench_datasets.table import Table
 from rrgbench_datasets.table import Table
 
 
