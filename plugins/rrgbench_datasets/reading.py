@@ -63,7 +63,7 @@ class _Bounded(io.RawIOBase):
         if self._left < 0:
             raise DataError(f"{self._path} is too large", expected=f"at most {_BYTES} bytes, unpacked")
         if not self._nul and b"\0" in bytes(buffer[:size]):
-            raise DataError(f"{self._path} holds a NUL byte", expected="text", hint="save it as plain text in UTF-8")
+            raise DataError(f"{self._path} holds a NUL byte", expected="text", hint="it may be UTF-16: save it as UTF-8")
         return size
 
 

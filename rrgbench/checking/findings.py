@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rrgbench.checking.numbers import Finding, SplitNumbers
+from rrgbench.checking.numbers import PLACEHOLDERS, Finding, SplitNumbers
 from rrgbench.errors import ManyErrors, RRGBenchError
 from rrgbench.types import Split
 
@@ -26,41 +26,47 @@ def from_errors(error: RRGBenchError) -> list[Finding]:
 
 def from_numbers(splits: Mapping[Split, SplitNumbers]) -> Iterator[Finding]:
     """What is worth a look in the numbers."""
-    for split, one in splits.items():
-        if one.studies:
-            yield from _of_texts(split, one)
-            yield from _of_studies(split, one)
-    yield from _of_labels(splits)
-    studies = sum(one.studies for one in splits.values())
-    if studies and all(set(one.views) <= {"unknown"} for one in splits.values()):
+    given = {split: one for split, one in splits.items() if one.studies}
+    yield from _of_texts(given)
+    yield from _of_studies(given)
+    yield from _of_labels(given)
+    if given and all(set(one.views) <= {"unknown"} for one in given.values()):
         yield _warn("no film has a known view", "give views, if the data set can read them: models embed them")
-    if studies and all(one.contexts.empty == one.studies for one in splits.values()):
+    if given and all(one.contexts.empty == one.studies for one in given.values()):
         yield _warn("no study has a context", "choose one by the data set's options, or leave encoders.text out")
 
 
-def _of_texts(split: Split, one: SplitNumbers) -> Iterator[Finding]:
-    if one.leaks:
-        what = f"{split}: {one.leaks} of {one.studies} contexts hold the report of their own study"
-        level = one.leaks > max(1, _LEAKS * one.studies)
+def _shares(splits: Mapping[Split, SplitNumbers], counts: Mapping[Split, int], least: float = 0.0) -> str:
+    """``train 3 of 20, test 1 of 5``: the splits of which more than the least share is counted."""
+    much = {split: many for split, many in counts.items() if many > least * splits[split].studies}
+    return ", ".join(f"{split} {many} of {splits[split].studies}" for split, many in much.items())
+
+
+def _of_texts(splits: Mapping[Split, SplitNumbers]) -> Iterator[Finding]:
+    if told := _shares(splits, {split: one.leaks for split, one in splits.items()}):
+        level = any(one.leaks > max(1, _LEAKS * one.studies) for one in splits.values())
         repair = "choose another context: a model would copy what it should write"
+        what = f"contexts hold the report of their own study: {told}"
         yield Finding(level="error" if level else "warning", what=what, repair=repair)
-    for name, count in one.reports.placeholders.items():
-        if count:
-            repair = "models learn to write them; see the data set's options for what is done to texts"
-            yield _warn(f"{split}: {count} of {one.studies} reports hold {name} where something was taken out", repair)
-    if one.reports.words and one.reports.words["min"] <= _SHORT:
-        short = one.reports.words["min"]
-        yield _warn(f"{split}: the shortest report has {short} words", "look whether such reports are whole")
-    if one.in_train > _MUCH * one.studies:
-        what = f"{split}: {one.in_train} of {one.studies} reports stand word for word in train"
+    for name in PLACEHOLDERS:
+        if told := _shares(splits, {split: one.reports.placeholders[name] for split, one in splits.items()}):
+            repair = "models learn to write it; see the data set's options for what is done to texts"
+            yield _warn(f"reports hold {name} where something was taken out: {told}", repair)
+    short = [split for split, one in splits.items() if one.reports.words.get("min", _SHORT + 1) <= _SHORT]
+    if short:
+        what = f"the shortest report has at most {_SHORT} words in {', '.join(short)}"
+        yield _warn(what, "look whether such reports are whole")
+    if told := _shares(splits, {split: one.in_train for split, one in splits.items()}, _MUCH):
+        what = f"reports stand word for word in train: {told}"
         yield _warn(what, "read scores beside the floors: whoever learns frequent sentences by heart scores here too")
 
 
-def _of_studies(split: Split, one: SplitNumbers) -> Iterator[Finding]:
-    if split != "train" and one.studies < _FEW:
-        yield _warn(f"{split}: only {one.studies} studies", "give it more: intervals over so few say little")
-    if one.unknown_priors:
-        what = f"{split}: {one.unknown_priors} studies name an earlier study that the data set does not have"
+def _of_studies(splits: Mapping[Split, SplitNumbers]) -> Iterator[Finding]:
+    few = [f"{split} {one.studies}" for split, one in splits.items() if split != "train" and one.studies < _FEW]
+    if few:
+        yield _warn(f"few studies: {', '.join(few)}", "add some: intervals over so few say little")
+    if told := _shares(splits, {split: one.unknown_priors for split, one in splits.items()}):
+        what = f"studies name an earlier study that the data set does not have: {told}"
         yield _warn(what, "leave such names out, or add those studies")
 
 

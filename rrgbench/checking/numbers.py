@@ -143,7 +143,7 @@ def _split(studies: Sequence[tuple[Inputs, Targets]], train: set[str], known: Ma
 def _texts(texts: Sequence[str]) -> Texts:
     lengths = [len(text.split()) for text in texts if text.strip()]
     # The smallest length that at least this share of texts does not exceed: a length that some text has.
-    values = np.quantile(lengths, list(QUANTILES.values()), method="inverted_cdf") if lengths else []
+    values: list[int] = np.quantile(lengths, list(QUANTILES.values()), method="inverted_cdf").tolist() if lengths else []
     return Texts(
         empty=len(texts) - len(lengths),
         words={name: int(value) for name, value in zip(QUANTILES, values)},
