@@ -34,7 +34,6 @@ def test_a_report_is_parted_at_capitals_that_begin_a_line_behind_one_space() -> 
     "text",
     [
         "FINAL REPORT\nFINDINGS: no space before\n",  # not behind one space
-        "FINAL REPORT\n  FINDINGS: two spaces\n",
         "FINAL REPORT\n Findings: small letters\n",
         "FINAL REPORT\n FINDINGS2: a number\n",
         " FINDINGS: on the first line\n",
@@ -42,6 +41,10 @@ def test_a_report_is_parted_at_capitals_that_begin_a_line_behind_one_space() -> 
 )
 def test_what_looks_like_a_header_but_is_none(text: str) -> None:
     assert [name for name, _ in parts(text)] == ["full report"]
+
+
+def test_spaces_before_a_header_beyond_the_first_are_part_of_it_and_go() -> None:
+    assert parts("x\n    FINDINGS:  Clear.\n") == [("preamble", "x"), ("findings", "Clear.")]
 
 
 def test_a_header_needs_white_space_behind_its_colon_and_may_end_its_line() -> None:
