@@ -141,7 +141,7 @@ def _read_in_child(store: Store, component: Component, root: Path | None, path: 
         except (OSError, ValueError):
             last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
             raise DataError(f"data set {component.name} could not be read", got=last) from None
-    collect([getattr(errors, one.pop("class"), DataError)(one.pop("what"), **one) for one in told])
+    collect(errors_from(told))
 
 
 def materialise(request: Mapping[str, Any]) -> DataRecord:
@@ -276,12 +276,21 @@ def load_targets(store: Store, content: str) -> tuple[Targets, ...]:
     return tuple(Targets(line["study_id"], line["report"], line["labels"]) for line in _lines(store, content))
 
 
-def _told(error: RRGBenchError) -> list[dict[str, str | None]]:
+def errors_told(error: RRGBenchError) -> list[dict[str, str | None]]:
     """Mistakes as data, so that they keep their class on the way to the parent."""
     if isinstance(error, ManyErrors):
-        return [one for inner in error.errors for one in _told(inner)]
+        return [one for inner in error.errors for one in errors_told(inner)]
     parts = {name: None if (v := getattr(error, name)) is None else str(v) for name in ("what", "got", "expected", "hint")}
     return [{"class": type(error).__name__, **parts}]
+
+
+def errors_from(told: Sequence[Mapping[str, Any]]) -> list[RRGBenchError]:
+    """The mistakes that ``errors_told`` made data of."""
+    found: list[RRGBenchError] = []
+    for one in told:
+        kind = getattr(errors, one["class"], DataError)
+        found.append(kind(one["what"], got=one["got"], expected=one["expected"], hint=one["hint"]))
+    return found
 
 
 def main(error_file: str) -> int:
@@ -291,7 +300,7 @@ def main(error_file: str) -> int:
         record = materialise(request)
         write_atomically(Path(request["out"]), record.model_dump_json().encode())
     except RRGBenchError as error:
-        Path(error_file).write_text(json.dumps(_told(error)), encoding="utf-8")
+        Path(error_file).write_text(json.dumps(errors_told(error)), encoding="utf-8")
         return 2
     return 0
 

@@ -1,0 +1,94 @@
+"""Rows of a table from outside: CSV, JSON lines or Parquet, a row as column -> cell."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from rrgbench import ConfigError, DataError
+from rrgbench_datasets.reading import csv_rows, json_lines
+
+_DELIMITED = {".csv": ",", ".tsv": "\t"}
+FORMATS = ".csv, .tsv, .jsonl (each also .gz) or .parquet"
+_ROWS = 5_000_000
+_BATCH = 4096
+_BYTES = 1 << 32
+
+
+def read_rows(
+    path: Path, columns: Collection[str], prefix: str, delimiter: str | None, encoding: str
+) -> Iterator[tuple[str, Any]]:
+    """Where a row stands, and its cells; those of a CSV are text, others are what they are.
+
+    Args:
+        path: the file; its suffix tells its format.
+        columns: those that must be there.
+        prefix: columns that begin with it are read too; none where it is empty.
+        delimiter: what parts the cells of a CSV, where it is not told by the suffix.
+        encoding: of a CSV or of JSON lines.
+
+    Raises:
+        DataError: the file cannot be read, or lacks a column.
+        ConfigError: a format that is not known, or whose reader is not installed.
+    """
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if not path.is_file():
+        raise DataError(f"{path}: no such file", expected="the table, in the root", hint="the option file names it")
+    if kind in _DELIMITED:
+        rows: Iterator[tuple[int, Any]] = csv_rows(path, columns, delimiter=delimiter or _DELIMITED[kind], encoding=encoding)
+    elif kind == ".jsonl":
+        rows = _objects(path, columns, encoding)
+    elif path.suffix == ".parquet":
+        rows = _parquet(path, columns, prefix)
+    else:
+        raise ConfigError("table: option file", got=path.name, expected=f"a name that ends in {FORMATS}")
+    word = "row" if path.suffix == ".parquet" else "line"
+    for number, row in rows:
+        yield f"{path}: {word} {number}", row
+
+
+def _objects(path: Path, columns: Collection[str], encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Objects may leave a field out, which is as null; a field that none has is a mistake in the column map."""
+    seen: set[str] = set()
+    for number, row in json_lines(path, encoding):
+        seen.update(row)
+        yield number, {**dict.fromkeys(columns), **row}
+    missing = [name for name in columns if name not in seen]
+    if missing:
+        got = f"fields {', '.join(sorted(seen))}" if seen else "no line"
+        raise DataError(f"{path}: no field {', '.join(missing)} in any line", got=got)
+
+
+def _parquet(path: Path, columns: Collection[str], prefix: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        hint = 'pip install "rrgbench[parquet]"'
+        raise ConfigError(f"{path}: Parquet needs pyarrow, which is not installed", hint=hint) from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = list(file.schema_arrow.names)
+            missing = [name for name in columns if name not in names]
+            if missing:
+                raise DataError(f"{path}: no column {', '.join(missing)}", got=f"columns {', '.join(names)}")
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise DataError(f"{path}: the column {twice[0]!r} stands twice", expected="each column once")
+            wanted = [name for name in names if name in columns or (prefix and name.startswith(prefix))]
+            _check_size(path, file)
+            number = 0
+            for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        got = str(error).split("\n")[0][:200]
+        raise DataError(f"{path} cannot be read", got=got, expected="a whole Parquet file", hint="write it again") from error
+
+
+def _check_size(path: Path, file: Any) -> None:
+    """The file says how much it holds; a small one may unpack to any size."""
+    rows, size = file.metadata.num_rows, sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
+    if rows > _ROWS or size > _BYTES:
+        raise DataError(f"{path} is too large", got=f"{rows} rows, {size} bytes", expected=f"at most {_ROWS} and {_BYTES}")
