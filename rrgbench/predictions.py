@@ -279,8 +279,8 @@ def _json_items(path: Path, text: str, columns: Sequence[str], ignored: dict[str
         for key, item in value.items():
             place = f"key {key[:80]!r}"
             if not isinstance(item, dict) or nested not in item:
-                got = f"the keys {', '.join(list(item)[:5])}" if isinstance(item, dict) else _kind(item)
-                raise DataError(f"{path}, {place}", got=got, expected=f"an object with {nested}, as elsewhere in the file")
+                got = f"an object with {', '.join(list(item)[:5]) or 'no key'}" if isinstance(item, dict) else _kind(item)
+                raise DataError(f"{path}, {place}", got=got, expected=f"a text for every id, or an object with {nested}")
             ignored |= dict.fromkeys(name for name in item if name != nested)
             yield _Item(place, key, item[nested])
     elif isinstance(value, dict):
