@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -506,7 +507,5 @@ def test_wrong_options_are_one_line(root: Path, options: dict[str, Any], told: s
 
 
 def test_reading_it_imports_no_torch() -> None:
-    import subprocess
-
     code = "import sys, rrgbench_datasets.chexpert_plus, rrgbench_datasets.rexrank; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -409,3 +409,36 @@ def test_a_wrong_file_of_predictions_is_one_line(tmp_path: Path, content: str, t
 def test_rexranks_reports_are_no_references_since_they_may_say_none(root: Path) -> None:
     with pytest.raises(DataError, match="got an object; expected a text"):
         read_texts(root / "test.json", ("reference", "report"))
+
+
+# The whole way.
+
+
+@pytest.mark.heavy
+def test_a_benchmark_that_is_a_file_is_scored_and_its_predictions_go_out_again(
+    root: Path, tmp_path: Path, shell: Any, write_experiment: Any
+) -> None:
+    given = {one.study_id: f"Findings: lungs clear, {one.study_id}." for one in ReXrank(root).targets("test")}
+    predictions, out = tmp_path / "given.json", tmp_path / "out.json"
+    predictions.write_bytes(filled(root / "test.json", given)[0])
+    dataset = ("--dataset", "rexrank", "--root", root, "--metrics", "bleu,diversity", "--floors", "constant")
+    refused = shell("score", predictions, *dataset, "--store", tmp_path / "store", "--json")
+    assert refused.code == 2
+    assert "diversity cannot be computed; got rexrank has no train split" in refused.err
+    asked = [*dataset[:4], "--metrics", "bleu", "--floors", "constant", "--store", tmp_path / "store"]
+    scored = shell("score", predictions, *asked, "--json")
+    assert scored.code == 0, scored.err
+    row = scored.json["row"]
+    assert (row["n"], row["license"]) == (5, "credentialed")
+    assert row["not_applicable"]["floor constant"] == "rexrank has no train split"
+    told = shell(
+        "leaderboard", "predictions", row["id"], "--out", out, "--into", root / "test.json", "--store", tmp_path / "store"
+    )
+    assert told.code == 0, told.err
+    assert "1 studies of" in told.err
+    assert out.read_bytes() == predictions.read_bytes()
+    assert shell("score", out, *asked, "--json").json["executed"] == {}
+    trained = write_experiment(tmp_path, {"base.dataset": {"name": "rexrank", "root": str(root), "target": "both"}})
+    planned = shell("plan", trained, "--store", tmp_path / "store")
+    assert planned.code == 2
+    assert "data set rexrank has no train and no validate split" in planned.err
