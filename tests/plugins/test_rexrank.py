@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from rrgbench_datasets import ReXrank
+from rrgbench_datasets import IUXray, ReXrank
 
 from rrgbench import SPLITS, ConfigError, DataError, RRGBenchError
 from rrgbench.predictions import filled, match_studies, read_texts
@@ -85,6 +86,16 @@ class TestOfThreeFiles(DatasetContract):
     def _root(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
         everything = toy() | several(7, 8, 9, 10)
         cls.root = write(tmp_path_factory.mktemp("three"), real=True, test=toy(), valid=several(7), all=everything)
+
+
+class TestOfTestAlone(DatasetContract):
+    component = ReXrank
+    options: Mapping[str, Any] = {"target": "findings", "films": "key"}
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _root(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
+        cls.root = write(tmp_path_factory.mktemp("alone"), real=True, test=toy())
 
 
 # What is missing stays missing.
@@ -232,6 +243,31 @@ def test_r2gen_text_cleans_the_train_split_only(tmp_path: Path) -> None:
     data = ReXrank(root, train="train.json", text="r2gen", target="findings")
     assert data.targets("train")[0].report == "heart 2 is normal . lungs clear ."
     assert data.targets("test")[0].report == "Heart 1 is normal. Lungs clear."
+
+
+def test_iu_xray_in_rexranks_form_has_r2gens_three_splits_and_train_is_what_remains(tmp_path: Path) -> None:
+    base = Path(os.environ.get("RRGBENCH_DATA", "absent")) / "iu_xray"
+    if not (base / "annotation.json").is_file():
+        pytest.skip("RRGBENCH_DATA does not hold iu_xray")
+    annotation = json.loads((base / "annotation.json").read_text(encoding="utf-8"))
+    made = {key: {one["id"]: _as_rexrank(one) for one in items} for key, items in annotation.items()}
+    everything = {name: one for key in ("test", "train", "val") for name, one in made[key].items()}
+    for name, studies in (("test", made["test"]), ("valid", made["val"]), ("all", everything)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(studies), encoding="utf-8")
+    (tmp_path / "images").symlink_to(base / "images")
+    options: dict[str, Any] = {"missing_images": "drop", "target": "findings", "validate": "valid.json", "train": "all.json"}
+    data, known = ReXrank(tmp_path, **options), IUXray(base, missing_images="drop", context="none")
+    assert [len(data.inputs(split)) for split in SPLITS] == [2069, 296, 590]
+    for split in SPLITS:
+        for ours, theirs in zip(data.inputs(split), known.inputs(split), strict=True):
+            assert (ours.study_id, ours.subject_id) == (theirs.study_id, theirs.subject_id)
+            assert [path.name for path in ours.images] == [path.name for path in theirs.images]
+        reports = [(one.study_id, " ".join(one.report.split())) for one in known.targets(split)]
+        assert [(one.study_id, one.report) for one in data.targets(split)] == reports
+
+
+def _as_rexrank(item: dict[str, Any]) -> dict[str, Any]:
+    return {"image_path": item["image_path"], "section_findings": item["report"], "section_impression": "None"}
 
 
 # What can be wrong with a file.
