@@ -117,6 +117,18 @@ def read_dataset(store: Store, component: Component, root: Path | None) -> DataR
         raise StoreError(f"{path} cannot be read", got=error, hint="run the same command again; it is made again") from error
 
 
+def need_splits(record: DataRecord, dataset: str, splits: Iterable[Split], what: str) -> None:
+    """Check that a data set has these splits, which ``what`` needs.
+
+    Raises:
+        ConfigError: one is missing.
+    """
+    missing = [split for split in splits if split not in record.splits]
+    if missing:
+        got, hint = f"splits {', '.join(record.splits)}", "the data set's options may name a file for it"
+        raise ConfigError(f"data set {dataset} has no {' and no '.join(missing)} split", got=got, expected=what, hint=hint)
+
+
 def _read_in_child(store: Store, component: Component, root: Path | None, path: Path) -> None:
     request = {"component": component.request(), "root": str(root) if root else None, "store": str(store.root), "out": str(path)}
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +171,10 @@ def materialise(request: Mapping[str, Any]) -> DataRecord:
     folder = Path(request["root"]) if request["root"] else cache
     if dataset.license not in get_args(License):
         raise DataError(f"data set {name}: license", got=repr(dataset.license), expected=" or ".join(get_args(License)))
-    sides = {split: (tuple(dataset.inputs(split)), tuple(dataset.targets(split))) for split in SPLITS}
+    splits = [split for split in SPLITS if split in getattr(dataset, "splits", SPLITS)]
+    if "test" not in splits:
+        raise DataError(f"data set {name}: splits", got=", ".join(splits) or "none", expected="test among them")
+    sides = {split: (tuple(dataset.inputs(split)), tuple(dataset.targets(split))) for split in splits}
     check_dataset(name, sides)
     images = {path for inputs, _ in sides.values() for item in inputs for path in item.images}
     digests = _image_digests(name, images)
@@ -168,8 +183,8 @@ def materialise(request: Mapping[str, Any]) -> DataRecord:
     given = [path for path in files if not Path(path).is_relative_to(cache)]
     state = "" if any(_changed_since(path, began) for path in given) else _state(files)
     with full_disk_is_an_error(store.root):
-        splits = {split: _write_split(store, folder, *both, digests) for split, both in sides.items()}
-    return DataRecord(license=dataset.license, folder=str(folder), splits=splits, state=state, files=files)
+        written = {split: _write_split(store, folder, *both, digests) for split, both in sides.items()}
+    return DataRecord(license=dataset.license, folder=str(folder), splits=written, state=state, files=files)
 
 
 def _changed_since(path: str, began: int) -> bool:

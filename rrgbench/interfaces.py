@@ -61,6 +61,9 @@ class Dataset(Protocol):
 
     A data set that leaves studies out says so in a method ``counts() -> Sequence[Count]``, one entry a rule, in the order in
     which they are applied; ``rrgbench data check`` prints it. It may be absent.
+
+    A data set that lacks train or validate (a benchmark that publishes test alone) names those it has in an attribute
+    ``splits``; it may be absent. Predictions can be scored on it; what needs the others says so.
     """
 
     license: ClassVar[License]

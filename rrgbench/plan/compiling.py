@@ -392,4 +392,4 @@ def _both_sides(record: DataRecord, split: Split) -> dict[str, str]:
 
 
 def _folders(record: DataRecord, split: Split) -> dict[str, str]:
-    return {record.splits[split].inputs: record.folder}
+    return {record.splits[split].inputs: record.folder} if split in record.splits else {}
