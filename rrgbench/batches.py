@@ -219,7 +219,9 @@ class StudySet:
         self._has_targets = targets is not None
         films = self._tokens if self._pixels is None else self._pixels
         if self._masks is not None and (films is None or len(self._masks) != len(films)):
-            raise DataError("the masks are not those of the films", got=len(self._masks), expected=0 if films is None else len(films))
+            raise DataError(
+                "the masks are not those of the films", got=len(self._masks), expected=0 if films is None else len(films)
+            )
 
     def _index_films(self, inputs: Sequence[Inputs], right: bool, films: Pixels | Tokens) -> None:
         counts = [len(study.images) for study in inputs]

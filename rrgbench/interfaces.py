@@ -94,8 +94,8 @@ class ImageEncoder(Protocol):
 
 
 class Segmenter(Protocol):
-    """The lungs of a film, of any mode and size: bool (H, W), True = lung. Deterministic. All False where it finds none, as may be on a
-    lateral film: then the film is left whole, and nothing is learnt from it. ``identity`` is name, settings and weights digest."""
+    """The lungs of a film of any mode and size: bool (H, W), True = lung. Deterministic. All False where it finds none, as on
+    most lateral films: such a film is left whole, and no mask of it is learnt. ``identity`` is name, settings, weights digest."""
 
     identity: str
 
@@ -170,8 +170,9 @@ class Adapter(Protocol):
 
 class Loss(Protocol):
     """Output and targets to a scalar. ``needs`` says what it reads: ``logits``, ``memory``, ``image_embedding``,
-    ``report_embedding``, ``finding_logits``, ``labels``, ``mask_logits``, ``masks``, or ``features.<source>``. What a stage's losses need decides which
-    parts of the model it holds; a cell without a source that a loss needs drops the loss, and the plan shows it."""
+    ``report_embedding``, ``finding_logits``, ``labels``, ``mask_logits``, ``masks``, or ``features.<source>``. What a stage's
+    losses need decides which parts of the model it holds; a cell without a source that a loss needs drops the loss, and the
+    plan shows it."""
 
     needs: ClassVar[frozenset[str]]
 

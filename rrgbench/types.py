@@ -139,8 +139,8 @@ class Output:
 
     logits: (B, T, vocabulary); image_embedding, report_embedding: (B, E) of length 1; logit_scale: (), what their cosines
     are multiplied with; finding_logits: (B, K), from the films alone, in the order of ``TargetBatch.labels``.
-    mask_logits: (B, V, h, w), one for each token of a film at its place; masks: (B, V, h, w), the share of lung there, of masks that
-    were moved as the films were, NaN where it is not known.
+    mask_logits: (B, V, h, w), one for each token of a film at its place; masks: (B, V, h, w), the share of lung there, of masks
+    that were moved as the films were, NaN where it is not known.
     """
 
     features: Mapping[str, Features]

@@ -97,6 +97,10 @@ class SeenLoss:
     needs = frozenset({"finding_logits", "labels"})
 
 
+class LungLoss:
+    needs = frozenset({"mask_logits", "masks"})
+
+
 class Quiet:
     needs = frozenset({"memory"})
 
@@ -107,6 +111,12 @@ class Reader:
     identity = "reader 1"
 
     def __init__(self, *, depth: int = 1) -> None: ...
+
+
+class Outline:
+    identity = "outline 1"
+
+    def __init__(self, *, width: int = 1) -> None: ...
 
 
 class Raw:
@@ -192,8 +202,16 @@ OFFERED: Mapping[str, Mapping[str, Any]] = {
     "tokenizers": {"word": word, "subword": subword, "auto": auto},
     "decoders": {"rnn": Rnn},
     "adapters": {"frozen": Frozen, "lora": Lora},
-    "losses": {"cross_entropy": CrossEntropy, "contrastive": Contrastive, "graph": GraphLoss, "seen": SeenLoss, "quiet": Quiet},
+    "losses": {
+        "cross_entropy": CrossEntropy,
+        "contrastive": Contrastive,
+        "graph": GraphLoss,
+        "seen": SeenLoss,
+        "lungs": LungLoss,
+        "quiet": Quiet,
+    },
     "annotators": {"reader": Reader},
+    "segmenters": {"outline": Outline},
     "protocols": {"raw": Raw, "clean": Clean, "learned": Learned},
     "metrics": {"bleu": Bleu, "rouge": Rouge, "length": Length, "clip": Clip, "truth": Truth, "novelty": Novelty},
     "floors": {"constant": Constant, "random": Random, "blank": Blank},

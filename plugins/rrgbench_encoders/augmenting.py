@@ -82,8 +82,7 @@ class Augmentation:
         return Geometry(rows, columns, mirrored, angles)
 
     def tone(self, films: Tensor) -> Tensor:
-        """Float (B, C, H, W) between 0 and 1 with other contrast and brightness, and noise. The channels of a film change together.
-
+        """Float (B, C, H, W) between 0 and 1 with other contrast and brightness, and noise, alike in all channels.
         Nothing is cut off at 0 and 1: that would make the brightest bones and the darkest lungs flat.
         """
         count, _, height, width = films.shape

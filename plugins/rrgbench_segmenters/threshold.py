@@ -55,7 +55,9 @@ class _Region:
     @cached_property
     def solidity(self) -> float:
         """Its share of its convex hull."""
-        corners = np.argwhere(self.mask & ~ndimage.binary_erosion(self.mask))[:, None] + np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+        corners = np.argwhere(self.mask & ~ndimage.binary_erosion(self.mask))[:, None] + np.array(
+            [(0, 0), (0, 1), (1, 0), (1, 1)]
+        )
         return float(self.mask.sum() / ConvexHull(corners.reshape(-1, 2)).volume)
 
     @cached_property
