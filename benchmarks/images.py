@@ -1,10 +1,10 @@
 """An epoch of augmented films: prepared once and augmented in batches, against a torch Dataset that does it all film by film.
 
-The other side is how it is mostly written: a ``Dataset`` that opens a film and runs torchvision's transforms (resize, shift and turn, contrast
-and brightness, to tensor, normalise), and a shuffling ``DataLoader``, in one process and with two workers that stay. Both make
-the same kind of change within the same limits, but not with the same draws; so what is compared before anything is timed is the
-two with the changes switched off, and shapes and types with them on. The films are phantom's, enlarged to 512 pixels, or those
-of the folder that ``--films`` names. Preparing once is not counted in: see the benchmark ``films`` for what it costs.
+The other side is how it is mostly written: a ``Dataset`` that opens a film and runs torchvision's transforms (resize, shift and
+turn, contrast and brightness, to tensor, normalise), and a shuffling ``DataLoader``, in one process and with two workers that
+stay. Both make the same kind of change within the same limits, but not with the same draws; so what is compared before anything
+is timed is the two with the changes switched off, and shapes and types with them on. The films are phantom's, enlarged to 512
+pixels, or those of the folder that ``--films`` names. Preparing is not counted in: the benchmark ``films`` says what it costs.
 """
 
 from __future__ import annotations

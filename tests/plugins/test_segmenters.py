@@ -74,7 +74,7 @@ def test_lungs_of_phantom_are_found_where_they_were_drawn(tmp_path: Path) -> Non
     assert (len(clear) + len(other)) / total > 0.9, told
     assert clear.mean() > 0.9 and np.quantile(clear, 0.05) > 0.8, told
     assert other.mean() > 0.8, told
-    laterals = [path for path in sorted(data._folder.glob("*-lateral.png"))]
+    laterals = sorted(data._folder.glob("*-lateral.png"))
     seen = sum(bool(segmenter(Image.open(path)).any()) for path in laterals)
     print(f"lungs on {seen} of {len(laterals)} laterals")
     assert seen / len(laterals) < 0.1
