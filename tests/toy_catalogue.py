@@ -305,11 +305,16 @@ def ids(made: Plan) -> dict[str, set[str]]:
     return found
 
 
+NESTED: Mapping[str, str] = {"segmenters": "threshold"}
+"""Kind -> an installed component that an option of that kind may name; an option of another kind is left as it is."""
+
+
 def another(tree: Tree, value: Any, file: Path) -> Any:
     """A valid value of an option that is not this one."""
     what = tree["type"]
     if what == "union":
-        return next(other for inner in tree["of"] if (other := another(inner, value, file)) not in (None, value))
+        others = (another(inner, value, file) for inner in tree["of"])
+        return next((other for other in others if other not in (None, value)), None)
     if what == "bool":
         return not value
     if what in ("int", "float"):
@@ -327,6 +332,8 @@ def another(tree: Tree, value: Any, file: Path) -> Any:
         return [*(value or []), another(tree["of"], None, file)]
     if what == "tuple":
         return [another(inner, item, file) for inner, item in zip(tree["of"], value or [None] * len(tree["of"]), strict=True)]
+    if what == "component" and tree["kind"] in NESTED:
+        return {"name": NESTED[tree["kind"]]}
     if what == "mapping":
         return {**(value or {}), "another": another(tree["of"], None, file)}
     return None
