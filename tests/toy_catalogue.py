@@ -332,11 +332,9 @@ def another(tree: Tree, value: Any, file: Path) -> Any:
         return [*(value or []), another(tree["of"], None, file)]
     if what == "tuple":
         return [another(inner, item, file) for inner, item in zip(tree["of"], value or [None] * len(tree["of"]), strict=True)]
-    if what == "component" and tree["kind"] in NESTED:
-        return {"name": NESTED[tree["kind"]]}
     if what == "mapping":
         return {**(value or {}), "another": another(tree["of"], None, file)}
-    return None
+    return {"name": NESTED[tree["kind"]]} if tree.get("kind") in NESTED else None
 
 
 def text_of(made: Plan, kinds: set[str]) -> str:
