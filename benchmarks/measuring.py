@@ -39,11 +39,13 @@ class Second:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A first side against one or more others; ``rounds`` where the usual number is too dear."""
+    """A first side against one or more others; ``rounds`` where the usual number is too dear; ``items``: how many things a side
+    goes through, where their number a second is to be told."""
 
     first: Side
     seconds: Sequence[Second]
     rounds: int | None = None
+    items: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Measured:
     first: Sequence[float]
     second: Sequence[float]
     unit: str = "s"
+    items: int = 0
 
     def json(self) -> dict[str, Any]:
         """Everything, as JSON data."""
@@ -64,7 +67,8 @@ class Measured:
         }
         ratios = [second / first for first, second in zip(self.first, self.second, strict=True)]
         spread = {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
-        return {"title": self.title, "unit": self.unit, **told, "ratio": spread}
+        items = {"items": self.items} if self.items else {}
+        return {"title": self.title, "unit": self.unit, **items, **told, "ratio": spread}
 
 
 def measure(comparison: Comparison, rounds: int) -> list[Measured]:
@@ -85,6 +89,6 @@ def measure(comparison: Comparison, rounds: int) -> list[Measured]:
             values[place].append(sides[place].seconds()[0])
         turns.reverse()
     return [
-        Measured(second.title, (sides[0].label, second.side.label), values[0], values[place])
+        Measured(second.title, (sides[0].label, second.side.label), values[0], values[place], items=comparison.items)
         for place, second in enumerate(comparison.seconds, start=1)
     ]

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-NAMES = ("training_loop", "films", "generation", "constant_floor", "warm_worker", "sharing", "start_up")
+NAMES = ("training_loop", "films", "images", "generation", "constant_floor", "warm_worker", "sharing", "start_up")
 ROUNDS, QUICK_ROUNDS = 5, 3
 THREADS = 1
 
@@ -48,16 +48,17 @@ def table(measured: list[Measured], rounds: int) -> Table:
         made.columns[column].justify = "right"
     for each in measured:
         told = each.json()
-        ratio, (first, second) = told["ratio"], (_figure(told[side]["median"], each.unit) for side in ("first", "second"))
+        ratio, (first, second) = told["ratio"], (_figure(told[side]["median"], each) for side in ("first", "second"))
         spread = f" [{ratio['least']:.3g}, {ratio['most']:.3g}]" if len(each.first) > 1 else ""
         made.add_row(each.title, each.labels[0], first, each.labels[1], second, escape(f"{ratio['median']:.3g}{spread}"))
     return made
 
 
-def _figure(value: float, unit: str) -> str:
-    if unit != "s":
+def _figure(value: float, measured: Measured) -> str:
+    if measured.unit != "s":
         return f"{value:,.0f}"
-    return f"{value:.2f} s" if value >= 0.1 else f"{1000 * value:.1f} ms"
+    rate = f" ({measured.items / value:,.0f}/s)" if measured.items else ""
+    return (f"{value:.2f} s" if value >= 0.1 else f"{1000 * value:.1f} ms") + rate
 
 
 def main() -> None:
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which benchmarks: {', '.join(NAMES)} [all]")
     parser.add_argument("--quick", action="store_true", help="less of everything, fewer rounds")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all values to this file too")
+    parser.add_argument("--films", type=Path, metavar="FOLDER", help="the benchmark `images` reads PNG and JPEG films below it")
     asked = parser.parse_args()
     if unknown := [name for name in asked.names if name not in NAMES]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
@@ -78,7 +80,7 @@ def main() -> None:
     about, began = machine(), time.perf_counter()
     progress, found = Console(stderr=True), dict[str, list[Measured]]()
     with tempfile.TemporaryDirectory(prefix="rrgbench-benchmarks-") as folder, progress.status("") as status:
-        world = World(Path(folder), asked.quick)
+        world = World(Path(folder), asked.quick, asked.films)
         for name in asked.names or NAMES:
             status.update(name)
             compared = importlib.import_module(name).comparisons(world)

@@ -35,10 +35,11 @@ class World:
     Args:
         folder: where files go; it is emptied by whoever made it.
         quick: fewer studies.
+        films: a folder of films that are read in place of phantom's where a benchmark can.
     """
 
-    def __init__(self, folder: Path, quick: bool) -> None:
-        self.folder, self.quick = folder, quick
+    def __init__(self, folder: Path, quick: bool, films: Path | None = None) -> None:
+        self.folder, self.quick, self.films = folder, quick, films
         self.studies = 150 if quick else 300
 
     @cached_property

@@ -13,11 +13,14 @@ from torch import Tensor
 
 from rrgbench.errors import DataError, PluginError
 from rrgbench.films import open_film
-from rrgbench.interfaces import Tokenizer
-from rrgbench.types import VIEWS, InputBatch, Inputs, TargetBatch, Targets
+from rrgbench.interfaces import Segmenter, Tokenizer
+from rrgbench.types import UNKNOWN, VIEWS, InputBatch, Inputs, TargetBatch, Targets
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 """uint8 (n_images, C, H, W): the films of all studies, in order, as ``ImageEncoder.prepare`` made them."""
+
+Masks = np.ndarray[Any, np.dtype[np.uint8]]
+"""uint8 (n_images, H, W): 1 lung, 0 none, ``UNKNOWN`` all over a film on which no lungs were found."""
 
 Tokens = np.ndarray[Any, np.dtype[np.float32]]
 """float32 (n_images, N, D): what a frozen image encoder made of the films of all studies, in order."""
@@ -68,6 +71,38 @@ def prepare_pixels(inputs: Sequence[Inputs], prepare: Prepare) -> Pixels:
     for place, film in enumerate(films, start=1):
         pixels[place] = film
     return pixels
+
+
+def write_masks(path: Path, films: Pixels, segmenter: Segmenter, progress: Progress | None = None) -> int:
+    """Find the lungs on prepared films (n_images, C, H, W) and stream their ``Masks`` into an ``.npy`` file.
+
+    Returns:
+        On how many films lungs were found.
+
+    Raises:
+        DataError: on none; or the films are neither grey nor in colour.
+        PluginError: the segmenter gave something else than bool (H, W).
+    """
+    count, channels, height, width = films.shape
+    if channels not in (1, 3):
+        raise DataError("lungs are found on films of 1 or 3 channels", got=channels, hint="another image encoder")
+    found = 0
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, height, width)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for place, film in enumerate(films):
+            mask = segmenter(Image.fromarray(film[0] if channels == 1 else np.ascontiguousarray(film.transpose(1, 2, 0))))
+            if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (height, width):
+                got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+                raise PluginError(f"segmenter {type(segmenter).__name__}", got=got, expected=f"bool {(height, width)}")
+            found += bool(mask.any())
+            file.write((mask.astype(np.uint8) if mask.any() else np.full(mask.shape, UNKNOWN, np.uint8)).tobytes())
+            if progress is not None:
+                progress(place + 1, count, "films")
+    if not found:
+        got = f"lungs on none of {count} films"
+        raise DataError("masks to learn", got=got, hint="another segmenter, larger films, or a stage without masks")
+    return found
 
 
 def _count(inputs: Sequence[Inputs]) -> int:
@@ -133,6 +168,7 @@ class StudySet:
         report_tokenizer: the tokenizer that the decoder writes in; None without decoder.
         report_encoder_tokenizer: the text encoder's tokenizer for ``report_ids``; None where nothing reads them.
         label_names: the findings of ``labels`` (B, K), in order.
+        masks: the lungs on the films of all studies in order, uint8 (n_images, H, W); None where nothing learns them.
         active_nodes: bool (n, G), the knowledge graph's active nodes of each study; None without knowledge encoder.
 
     Raises:
@@ -151,6 +187,7 @@ class StudySet:
         report_tokenizer: Tokenizer | None = None,
         report_encoder_tokenizer: Tokenizer | None = None,
         label_names: tuple[str, ...] = (),
+        masks: Masks | None = None,
         active_nodes: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
     ) -> None:
         self.study_ids = tuple(study.study_id for study in inputs)
@@ -158,6 +195,7 @@ class StudySet:
         self._pixels = None if pixels is None else np.asarray(pixels)
         self._tokens = None if image_tokens is None else np.asarray(image_tokens)
         self._active_nodes = active_nodes
+        self._masks = None if masks is None else np.asarray(masks)
         self._context: _Ragged | None = None
         self._reports: _Ragged | None = None
         self._report_ids: _Ragged | None = None
@@ -179,6 +217,11 @@ class StudySet:
             if label_names:
                 self._labels = _label_matrix(targets, label_names)
         self._has_targets = targets is not None
+        films = self._tokens if self._pixels is None else self._pixels
+        if self._masks is not None and (films is None or len(self._masks) != len(films)):
+            raise DataError(
+                "the masks are not those of the films", got=len(self._masks), expected=0 if films is None else len(films)
+            )
 
     def _index_films(self, inputs: Sequence[Inputs], right: bool, films: Pixels | Tokens) -> None:
         counts = [len(study.images) for study in inputs]
@@ -225,7 +268,7 @@ class StudySet:
         mask: np.ndarray[Any, np.dtype[np.bool_]] = np.arange(counts.max(initial=0)) < counts[:, None]
         return mask
 
-    def _films_of(self, indices: Sequence[int], films: Pixels | Tokens) -> Tensor:
+    def _films_of(self, indices: Sequence[int], films: Pixels | Tokens, padding: int = 0) -> Tensor:
         mask = self._view_mask(indices)
         rows = np.zeros(mask.shape, dtype=np.int64)
         rows[mask] = np.concatenate([np.arange(self._films[index], self._films[index + 1]) for index in indices])
@@ -234,7 +277,7 @@ class StudySet:
         values = torch.empty((*mask.shape, *films.shape[1:]), dtype=kind)
         np.take(films, rows.ravel(), axis=0, out=values.numpy().reshape(-1, *films.shape[1:]), mode="clip")
         if not mask.all():
-            values[torch.from_numpy(~mask)] = 0
+            values[torch.from_numpy(~mask)] = padding
         return values
 
     def targets_batch(self, indices: Sequence[int]) -> TargetBatch:
@@ -254,6 +297,7 @@ class StudySet:
             report_ids=report_ids,
             report_mask=report_mask,
             labels=None if self._labels is None else torch.from_numpy(self._labels[list(indices)]),
+            masks=None if self._masks is None else self._films_of(indices, self._masks, UNKNOWN),
         )
 
 

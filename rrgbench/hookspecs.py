@@ -72,6 +72,11 @@ def rrgbench_annotators() -> Factories:  # type: ignore[empty-body]
 
 
 @hookspec
+def rrgbench_segmenters() -> Factories:  # type: ignore[empty-body]
+    """Name -> factory of ``Segmenter``."""
+
+
+@hookspec
 def rrgbench_protocols() -> Factories:  # type: ignore[empty-body]
     """Name -> factory of ``ScoringProtocol``."""
 

@@ -77,7 +77,11 @@ class Dataset(Protocol):
 
 class ImageEncoder(Protocol):
     """Films to tokens. ``prepare`` is deterministic (its results are stored and shared by all cells), ``transform`` is not:
-    it normalises and, in training, augments with torch's generator. Called with (B, C, H, W), gives (B, N, D)."""
+    it normalises and, in training, augments with torch's generator. Called with (B, C, H, W), gives (B, N, D).
+
+    An encoder that moves films in training may have a method ``transform_with(pixels, masks, train)``: as ``transform``, with the
+    same draws, and masks uint8 (B, H, W) moved as their films are. Without it, a stage that learns masks does not augment.
+    """
 
     num_features: int
 
@@ -90,6 +94,15 @@ class ImageEncoder(Protocol):
         ...
 
     def __call__(self, pixel_values: Tensor) -> Tensor: ...
+
+
+class Segmenter(Protocol):
+    """The lungs of a film of any mode and size: bool (H, W), True = lung. Deterministic. All False where it finds none, as on
+    most lateral films: such a film is left whole, and no mask of it is learnt. ``identity`` is name, settings, weights digest."""
+
+    identity: str
+
+    def __call__(self, image: Image) -> numpy.ndarray[Any, numpy.dtype[numpy.bool_]]: ...
 
 
 class Tokenizer(Protocol):
@@ -160,8 +173,9 @@ class Adapter(Protocol):
 
 class Loss(Protocol):
     """Output and targets to a scalar. ``needs`` says what it reads: ``logits``, ``memory``, ``image_embedding``,
-    ``report_embedding``, ``finding_logits``, ``labels``, or ``features.<source>``. What a stage's losses need decides which
-    parts of the model it holds; a cell without a source that a loss needs drops the loss, and the plan shows it."""
+    ``report_embedding``, ``finding_logits``, ``labels``, ``mask_logits``, ``masks``, or ``features.<source>``. What a stage's
+    losses need decides which parts of the model it holds; a cell without a source that a loss needs drops the loss, and the
+    plan shows it."""
 
     needs: ClassVar[frozenset[str]]
 
@@ -291,6 +305,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("adapters", Adapter, "module", "trains"),
         _kind("losses", Loss, "tokenizer", "needs"),
         _kind("annotators", Annotator, ""),
+        _kind("segmenters", Segmenter, ""),
         _kind("protocols", ScoringProtocol, "train_reports", "changes_references"),
         _kind("metrics", Metric, "train_reports", "values needs resampled"),
         _kind("floors", Floor, "train validate train_reports protocol seed", "draws"),

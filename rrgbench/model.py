@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar, cast
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from rrgbench.errors import ConfigError, PluginError
 from rrgbench.interfaces import SOURCES, Decoder, Fusion, ImageEncoder, KnowledgeEncoder, TextEncoder
-from rrgbench.types import VIEWS, Features, InputBatch, Output, TargetBatch
+from rrgbench.types import UNKNOWN, VIEWS, Features, InputBatch, Output, TargetBatch
 
 MODULES: tuple[str, ...] = (*SOURCES, "fusion", "decoder", "heads")
 """The names under which a recipe trains, adapts and paces the parts of a model."""
@@ -31,18 +32,21 @@ def is_frozen(module: nn.Module) -> bool:
 
 
 class Heads(nn.Module):
-    """What losses beside the report's read of the encoders: embeddings of films and report, and logits of findings.
+    """What losses beside the report's read of the encoders: embeddings of films and report, logits of findings and of lungs.
 
     Args:
         dims: source -> width of its tokens.
         embedding_dim: width of the common space of films and reports, of those that are there; None without it.
             Its temperature is learnt, starts at .07 and ends at .01, as in CLIP (Radford et al., 2021).
         findings: number of findings; 0 without their logits.
+        masks: whether each token of a film tells how much lung there is at its place.
     """
 
-    def __init__(self, dims: Mapping[str, int], *, embedding_dim: int | None = None, findings: int = 0) -> None:
+    def __init__(
+        self, dims: Mapping[str, int], *, embedding_dim: int | None = None, findings: int = 0, masks: bool = False
+    ) -> None:
         super().__init__()
-        self.image_projection = self.report_projection = self.log_scale = self.findings = None
+        self.image_projection = self.report_projection = self.log_scale = self.findings = self.masks = None
         if embedding_dim is not None:
             if "image" in dims:
                 self.image_projection = nn.Linear(dims["image"], embedding_dim, bias=False)
@@ -51,6 +55,8 @@ class Heads(nn.Module):
             self.log_scale = nn.Parameter(torch.tensor(_FIRST_SCALE).log())
         if findings:
             self.findings = nn.Linear(dims["image"], findings)
+        if masks:
+            self.masks = nn.Linear(dims["image"], 1)
 
     def embed_image(self, image: Features) -> Tensor | None:
         """(B, E) of length 1."""
@@ -68,6 +74,10 @@ class Heads(nn.Module):
         """(B, K)."""
         found: Tensor | None = None if self.findings is None else self.findings(_mean(image))
         return found
+
+    def mask_logits(self, image: Features, shares: Tensor | None) -> Tensor | None:
+        """One a token, in the shape of ``shares`` (B, V, h, w); None without them."""
+        return None if self.masks is None or shares is None else self.masks(image.hidden_states).reshape(shares.shape)
 
 
 class Model(nn.Module):
@@ -139,28 +149,46 @@ class Model(nn.Module):
             ConfigError: the batch lacks what an encoder reads.
             PluginError: an encoder gives another shape than its contract says.
         """
-        read = {"image": self._image, "text": self._text, "knowledge": self._knowledge}
-        return {source: read[source](batch) for source in self.encoders}
+        return self._encode(batch, None)[0]
 
-    def _image(self, batch: InputBatch) -> Features:
-        """Tokens of the real films, at their places: (B, V * N, D)."""
+    def _encode(self, batch: InputBatch, masks: Tensor | None) -> tuple[dict[str, Features], Tensor | None]:
+        """As ``encode``, and what ``_image`` makes of masks."""
+        read = {"text": self._text, "knowledge": self._knowledge}
+        found: dict[str, Features] = {}
+        shares = None
+        for source in self.encoders:
+            if source == "image":
+                found[source], shares = self._image(batch, masks)
+            else:
+                found[source] = read[source](batch)
+        return found, shares
+
+    def _image(self, batch: InputBatch, masks: Tensor | None = None) -> tuple[Features, Tensor | None]:
+        """Tokens of the real films, at their places: (B, V * N, D); and, of masks (B, V, H, W) that were moved as the films
+        were, the share of lung at each token: (B, V, h, w)."""
         mask, view_ids = _given(batch.view_mask, "views"), _given(batch.view_ids, "views")
         # None where every study has all its views: nothing to pick out and put back then.
         real = None if bool(mask.all()) else mask.flatten().nonzero().squeeze(1)
         films = batch.image_tokens if batch.image_tokens is not None else _given(batch.pixel_values, "films")
         films, flat_ids = films.flatten(0, 1), view_ids.flatten()
+        lungs = None if masks is None else masks.flatten(0, 1)
         if real is not None:
             films, flat_ids = films.index_select(0, real), flat_ids.index_select(0, real)
-        tokens = films if batch.image_tokens is not None else self.film_tokens(films)
+            lungs = None if lungs is None else lungs.index_select(0, real)
+        tokens, lungs = (films, lungs) if batch.image_tokens is not None else self._film_tokens(films, lungs)
+        shares = None if lungs is None else _shares(lungs, tokens.shape[1])
         tokens = tokens + self.view_embedding(flat_ids)[:, None]
         if real is not None:
             tokens = tokens.new_zeros(mask.numel(), *tokens.shape[1:]).index_copy(0, real, tokens)
+            if shares is not None:
+                shares = shares.new_full((mask.numel(), *shares.shape[1:]), math.nan).index_copy(0, real, shares)
         studies, length = len(mask), tokens.shape[1]
-        return Features(
+        image = Features(
             hidden_states=tokens.reshape(studies, -1, tokens.shape[2]),
             mask=mask.repeat_interleave(length, dim=1),
             view_ids=view_ids.repeat_interleave(length, dim=1),
         )
+        return image, None if shares is None else shares.reshape(*mask.shape, *shares.shape[1:])
 
     def film_tokens(self, pixels: Tensor) -> Tensor:
         """uint8 (n, C, H, W), one film each, to tokens (n, N, D) before anything is added to them.
@@ -168,11 +196,19 @@ class Model(nn.Module):
         Raises:
             PluginError: the image encoder gives another shape than its contract says.
         """
+        return self._film_tokens(pixels, None)[0]
+
+    def _film_tokens(self, pixels: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """As ``film_tokens``, with masks (n, H, W) moved as the films are."""
         module = self.encoders["image"]
         encoder = cast(ImageEncoder, module)
         with _graph_unless_frozen(module):
-            tokens = encoder(encoder.transform(pixels, self.training and self.augment))
-        return _checked("image encoder", module, tokens, len(pixels), encoder.num_features)
+            if masks is not None and self.training and self.augment:
+                films, masks = _moved(module, pixels, masks)
+            else:
+                films = encoder.transform(pixels, self.training and self.augment)
+            tokens = encoder(films)
+        return _checked("image encoder", module, tokens, len(pixels), encoder.num_features), masks
 
     def _text(self, batch: InputBatch) -> Features:
         return self._read(_given(batch.context_ids, "context"), _given(batch.context_mask, "context"))
@@ -217,7 +253,7 @@ class Model(nn.Module):
     def embed(self, batch: InputBatch, targets: TargetBatch) -> tuple[Tensor | None, Tensor | None]:
         """Embeddings of films and of reports, each (B, E) of length 1; None without the heads for them."""
         heads = _given(self.heads, "embeddings")
-        image = heads.embed_image(self._image(batch)) if "image" in self.encoders else None
+        image = heads.embed_image(self._image(batch)[0]) if "image" in self.encoders else None
         return image, self._report(heads, targets)
 
     def _report(self, heads: Heads, targets: TargetBatch) -> Tensor | None:
@@ -227,7 +263,8 @@ class Model(nn.Module):
 
     def forward(self, batch: InputBatch, targets: TargetBatch) -> Output:
         """Everything the losses read. Logits are (B, T, vocabulary), ``logits[:, t]`` for ``input_ids[:, t + 1]``."""
-        features = self.encode(batch)
+        learning = self.heads is not None and self.heads.masks is not None
+        features, shares = self._encode(batch, targets.masks if learning else None)
         memory, logits = self._decode(features, targets) if self.decoder is not None else (None, None)
         heads, image = self.heads, features.get("image")
         if heads is None:
@@ -240,6 +277,8 @@ class Model(nn.Module):
             report_embedding=self._report(heads, targets),
             logit_scale=heads.scale(),
             finding_logits=heads.finding_logits(image) if image is not None else None,
+            mask_logits=heads.mask_logits(image, shares) if image is not None else None,
+            masks=shares,
         )
 
     def _decode(self, features: Mapping[str, Features], targets: TargetBatch) -> tuple[Features, Tensor]:
@@ -258,6 +297,41 @@ def _mean(features: Features) -> Tensor:
     """The mean of the real tokens, (B, D)."""
     weights = features.mask.to(features.hidden_states.dtype)
     return (features.hidden_states * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
+
+
+def _moved(module: nn.Module, pixels: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Films augmented, and their masks moved as they are."""
+    transform = getattr(module, "transform_with", None)
+    name = f"image encoder {type(module).__name__}"
+    if transform is None:
+        hint = "set `augment: false` for the stage"
+        raise ConfigError(f"{name} does not move masks with the films that it augments", expected="transform_with", hint=hint)
+    films, moved = transform(pixels, masks, True)
+    if not isinstance(moved, Tensor) or moved.shape != masks.shape or moved.dtype != masks.dtype:
+        got = f"{moved.dtype} {tuple(moved.shape)}" if isinstance(moved, Tensor) else type(moved).__name__
+        raise PluginError(f"{name}: transform_with gave wrong masks", got=got, expected=f"{masks.dtype} {tuple(masks.shape)}")
+    return films, moved
+
+
+def _shares(masks: Tensor, tokens: int) -> Tensor:
+    """Masks uint8 (n, H, W) to the share of lung at each token, (n, h, w) with h * w tokens in the form of the film; NaN all over
+    a film on which no lungs were found.
+
+    Raises:
+        ConfigError: so many tokens are no such grid.
+    """
+    height, width = masks.shape[1:]
+    rows = round(math.sqrt(tokens * height / width))
+    columns = tokens // max(rows, 1)
+    if rows * columns != tokens or rows * width != columns * height:
+        raise ConfigError(
+            "masks are learnt at the tokens of the image encoder, and they are no grid over the film",
+            got=f"{tokens} tokens for a film of {height} x {width}",
+            expected="rows x columns in the form of the film, one token a place",
+            hint="another image encoder, or a stage without masks",
+        )
+    shares = F.adaptive_avg_pool2d((masks == 1).float()[:, None], (rows, columns))[:, 0]
+    return shares.masked_fill((masks == UNKNOWN).flatten(1).any(dim=1)[:, None, None], math.nan)
 
 
 def _graph_unless_frozen(module: nn.Module) -> AbstractContextManager[object]:

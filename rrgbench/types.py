@@ -25,6 +25,9 @@ Better = Literal["higher", "lower", "neither"]
 VIEWS: tuple[str, ...] = ("unknown", "frontal", "lateral", "other")
 """The view names a data set may use; the place in this tuple is the view id that the model embeds."""
 
+UNKNOWN = 255
+"""In masks: it is not known whether there is lung."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -106,7 +109,8 @@ class TargetBatch(_Movable):
     input_ids: (B, T) int64, ``bos w1 .. wn eos pad ..``, and attention_mask (B, T) bool: ``logits[:, t]`` predicts
     ``input_ids[:, t + 1]``; None in a stage without decoder. report_ids, report_mask: (B, R), the report in the *text
     encoder's* tokens.
-    labels: (B, K) float, NaN where unknown. report_nodes: (B, G) bool.
+    labels: (B, K) float, NaN where unknown. report_nodes: (B, G) bool. masks: (B, V, H, W) uint8, the lungs on the films as
+    they were prepared: 1 lung, 0 none, ``UNKNOWN`` all over a film on which none were found, and over padding.
     """
 
     study_ids: tuple[str, ...]
@@ -116,6 +120,7 @@ class TargetBatch(_Movable):
     report_mask: Tensor | None = None
     labels: Tensor | None = None
     report_nodes: Tensor | None = None
+    masks: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,8 @@ class Output:
 
     logits: (B, T, vocabulary); image_embedding, report_embedding: (B, E) of length 1; logit_scale: (), what their cosines
     are multiplied with; finding_logits: (B, K), from the films alone, in the order of ``TargetBatch.labels``.
+    mask_logits: (B, V, h, w), one for each token of a film at its place; masks: (B, V, h, w), the share of lung there, of masks
+    that were moved as the films were, NaN where it is not known.
     """
 
     features: Mapping[str, Features]
@@ -143,6 +150,8 @@ class Output:
     report_embedding: Tensor | None = None
     logit_scale: Tensor | None = None
     finding_logits: Tensor | None = None
+    mask_logits: Tensor | None = None
+    masks: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ _TENSORS = ("batches", "films", "model", "steps.modelling", "training", "trainin
 
 CODE: Mapping[str, tuple[str, ...]] = {
     "pixels": (*_ANY, "batches", "films", "steps.generating", "training.process"),
+    "masks": (*_ANY, "batches", "films", "steps.generating", "training.process"),
     "features": (*_ANY, *_TENSORS, "steps.generating"),
     "labels": (*_ANY, "findings", "steps.scoring"),
     "train": (*_ANY, *_TENSORS, "steps.training", "training.loop", "training.recipe"),
@@ -50,6 +51,7 @@ NOT_CODE: Mapping[str, str] = {
 
 PLACES = {
     "pixels": "generating",
+    "masks": "generating",
     "features": "generating",
     "train": "training",
     "auroc": "judging",

@@ -201,11 +201,12 @@ def test_names_and_places_count_in_no_id(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_licence_is_told_to_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = {
-        "unimodal": {"losses": {"seen": 1.0}},
+        "unimodal": {"losses": {"seen": 1.0, "lungs": 1.0}},
         "fusion": {"train": ["text", "fusion", "decoder"], "losses": {"cross_entropy": 1.0, "contrastive": 0.1}},
     }
     stages["fusion"] |= {"augment": False, "cached": ["image"]}
-    every = GRID | {"base.stages": stages, "base.labels": "reader", "metrics": ["bleu", "clip"]}
+    read = {"base.labels": "reader", "base.masks": "outline"}
+    every = GRID | read | {"base.stages": stages, "metrics": ["bleu", "clip"]}
     plan = toy.plan(monkeypatch, every, toy.make_record("credentialed"))
     assert {step.kind for step in plan.steps.values()} == set(step_code.STEP_VERSIONS)
     assert {step.request()["license"] for step in plan.steps.values()} == {"credentialed"}

@@ -166,6 +166,47 @@ def test_who_annotates_counts_for_those_alone_who_read_it(monkeypatch: pytest.Mo
     assert cells[2] == cells[3]
 
 
+LUNGS = {"losses": {"seen": 1.0, "lungs": 0.5}, "epochs": 2}
+
+
+def test_masks_are_a_step_of_the_prepared_films_that_the_stage_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"base.stages": {"unimodal": LUNGS, "fusion": {"epochs": 1}}, "base.masks": "outline"}
+    plan = toy.plan(monkeypatch, changes | {"axes": {"fusion": ["concat", "gating"]}, "seeds": [0, 1]})
+    (masks,) = _of(plan, "masks")
+    (films,) = [step for step in _of(plan, "pixels") if step.payload["inputs"] == "train inputs"]
+    assert masks.upstream == {"pixels": (films.id,)}
+    assert masks.seed is None and masks.payload["segmenter"].name == "outline"
+    for step in _stage(plan, "unimodal"):
+        assert step.upstream["masks"] == (masks.id,)
+        assert step.payload["model"].value["heads"] == {"finding_logits": True, "mask_logits": True}
+    assert all("masks" not in step.upstream for step in _stage(plan, "fusion"))
+    assert plan.rows[-1].aurocs.keys() == {"unimodal"}
+
+
+def test_who_finds_lungs_counts_for_those_alone_who_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [
+        toy.plan(monkeypatch, {"base.stages": given, "base.masks": masks}).experiment.cells[0].id
+        for given in ({"unimodal": LUNGS, "fusion": {}}, {"unimodal": UNIMODAL, "fusion": {}})
+        for masks in ({"name": "outline", "width": 1}, {"name": "outline", "width": 2})
+    ]
+    assert cells[0] != cells[1]
+    assert cells[2] == cells[3]
+    without = toy.plan(monkeypatch, {"base.stages": {"unimodal": UNIMODAL, "fusion": {}}}).experiment.cells[0].id
+    assert without == cells[2]
+
+
+def test_masks_without_a_segmenter_are_a_mistake() -> None:
+    (line,) = _told({"base.stages": {"unimodal": LUNGS, "fusion": {}}})
+    assert "stages.unimodal learns masks; got no segmenter" in line and "base.masks" in line
+
+
+def test_masks_of_a_cell_without_films_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"base.stages": {"unimodal": LUNGS, "fusion": {}}, "base.encoders": {"text": "bert"}, "base.masks": "outline"}
+    plan = toy.plan(monkeypatch, changes)
+    assert not _of(plan, "masks")
+    assert "stages.unimodal.losses.lungs (no image here)" in plan.experiment.cells[0].dropped
+
+
 def test_null_leaves_a_stage_or_a_loss_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with_none = {"unimodal": None, "fusion": {"losses": {"cross_entropy": 1.0, "contrastive": None}}}
     one, other = (toy.plan(monkeypatch, {"base.stages": stages}) for stages in (with_none, {"fusion": {}}))

@@ -97,6 +97,10 @@ class SeenLoss:
     needs = frozenset({"finding_logits", "labels"})
 
 
+class LungLoss:
+    needs = frozenset({"mask_logits", "masks"})
+
+
 class Quiet:
     needs = frozenset({"memory"})
 
@@ -107,6 +111,12 @@ class Reader:
     identity = "reader 1"
 
     def __init__(self, *, depth: int = 1) -> None: ...
+
+
+class Outline:
+    identity = "outline 1"
+
+    def __init__(self, *, width: int = 1) -> None: ...
 
 
 class Raw:
@@ -192,8 +202,16 @@ OFFERED: Mapping[str, Mapping[str, Any]] = {
     "tokenizers": {"word": word, "subword": subword, "auto": auto},
     "decoders": {"rnn": Rnn},
     "adapters": {"frozen": Frozen, "lora": Lora},
-    "losses": {"cross_entropy": CrossEntropy, "contrastive": Contrastive, "graph": GraphLoss, "seen": SeenLoss, "quiet": Quiet},
+    "losses": {
+        "cross_entropy": CrossEntropy,
+        "contrastive": Contrastive,
+        "graph": GraphLoss,
+        "seen": SeenLoss,
+        "lungs": LungLoss,
+        "quiet": Quiet,
+    },
     "annotators": {"reader": Reader},
+    "segmenters": {"outline": Outline},
     "protocols": {"raw": Raw, "clean": Clean, "learned": Learned},
     "metrics": {"bleu": Bleu, "rouge": Rouge, "length": Length, "clip": Clip, "truth": Truth, "novelty": Novelty},
     "floors": {"constant": Constant, "random": Random, "blank": Blank},
@@ -287,11 +305,16 @@ def ids(made: Plan) -> dict[str, set[str]]:
     return found
 
 
+NESTED: Mapping[str, str] = {"segmenters": "threshold"}
+"""Kind -> an installed component that an option of that kind may name; an option of another kind is left as it is."""
+
+
 def another(tree: Tree, value: Any, file: Path) -> Any:
     """A valid value of an option that is not this one."""
     what = tree["type"]
     if what == "union":
-        return next(other for inner in tree["of"] if (other := another(inner, value, file)) not in (None, value))
+        others = (another(inner, value, file) for inner in tree["of"])
+        return next((other for other in others if other not in (None, value)), None)
     if what == "bool":
         return not value
     if what in ("int", "float"):
@@ -311,7 +334,7 @@ def another(tree: Tree, value: Any, file: Path) -> Any:
         return [another(inner, item, file) for inner, item in zip(tree["of"], value or [None] * len(tree["of"]), strict=True)]
     if what == "mapping":
         return {**(value or {}), "another": another(tree["of"], None, file)}
-    return None
+    return {"name": NESTED[tree["kind"]]} if tree.get("kind") in NESTED else None
 
 
 def text_of(made: Plan, kinds: set[str]) -> str:

@@ -6,7 +6,6 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import timm
@@ -15,8 +14,9 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
-from rrgbench import ConfigError
-from rrgbench.films import eight_bits
+from rrgbench import ConfigError, Segmenter
+from rrgbench_encoders.augmenting import Augmentation
+from rrgbench_encoders.preparing import Filter, Lungs, Padding, Preparation, Resize
 
 
 class Timm(nn.Module):
@@ -31,10 +31,17 @@ class Timm(nn.Module):
         pretrained: take timm's weights from the model hub (or from its cache).
         checkpoint: a safetensors file of this model, in timm's names; the classifier in it is ignored, and a first
             convolution over 3 channels is summed for 1.
-        size: height and width of the prepared film, in pixels; a film is squashed to a square.
+        size: height and width of the prepared film, in pixels.
         channels: 1 (grey, which films are) or 3.
+        resize: how a film becomes a square: ``squash`` it, ``pad`` it (nothing is lost), or ``crop`` its middle.
+        padding: what ``pad`` adds: ``black``, or the film's ``edge`` drawn out.
+        filter: how pixels are averaged when a film is made smaller.
+        segmenter: finds the lungs before a film is fitted; where it finds none, as on lateral films, the film stays whole.
+        lungs: what is done with lungs that are found: ``crop`` the film to them, or ``mask`` all else black.
         crop: in training, a crop at random from the film with its edges drawn out by this share of ``size``: a shift.
+        rotation: in training, a film is turned by up to so many degrees, either way.
         jitter: in training, contrast and brightness change by up to this share, at random for every film.
+        noise: in training, the standard deviation of normal noise, as a share of the range from black to white.
         horizontal_flip: in training, every second film is mirrored. Off, because a mirrored chest is another patient: the heart
             lies on the wrong side (situs inversus), and "left" in the report becomes false.
 
@@ -53,15 +60,23 @@ class Timm(nn.Module):
         checkpoint: Path | None = None,
         size: Annotated[int, Field(ge=16, le=2048)] = 128,
         channels: Literal[1, 3] = 1,
+        resize: Resize = "squash",
+        padding: Padding = "black",
+        filter: Filter = "bilinear",  # noqa: A002 - the word that Pillow and timm use
+        segmenter: Segmenter | None = None,
+        lungs: Lungs = "crop",
         crop: Annotated[float, Field(ge=0, lt=0.5)] = 0.0625,
+        rotation: Annotated[float, Field(ge=0, le=180)] = 0.0,
         jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1,
+        noise: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         horizontal_flip: bool = False,
     ) -> None:
         super().__init__()
         if pretrained and checkpoint is not None:
             raise ConfigError("image encoder `timm`: `pretrained` and `checkpoint` are two answers to one question")
-        self.size, self.channels = size, channels
-        self.crop, self.jitter, self.horizontal_flip = crop, jitter, horizontal_flip
+        # Plain objects, not modules: a segmenter's weights are neither trained nor saved with the encoder.
+        self._preparation = Preparation(size, channels, resize, padding, filter, segmenter, lungs)
+        self._augmentation = Augmentation(crop, rotation, horizontal_flip, jitter, noise)
         # Whoever makes the encoder may have switched gradients off; the head is found by means of them.
         with torch.inference_mode(False), torch.enable_grad():
             self.model = _create(model, pretrained, size, channels)
@@ -77,33 +92,22 @@ class Timm(nn.Module):
 
     def prepare(self, image: Image.Image) -> Tensor:
         """The film as uint8 (channels, size, size). More than 8 bits are spread over the film's own darkest to brightest."""
-        image = eight_bits(image).convert("L" if self.channels == 1 else "RGB")
-        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(image))
-        return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1).contiguous()
+        return self._preparation(image)
 
     def transform(self, pixels: Tensor, train: bool) -> Tensor:
         """uint8 (B, C, H, W) to float (B, C, H, W), normalised as the model was trained; augmented where ``train``."""
-        if train:
-            pixels = self._shifted(pixels)
-        films = pixels.float() / 255.0
-        if train and self.jitter:
-            contrast, brightness = (torch.rand(2, len(films), 1, 1, 1).to(films.device) * 2 - 1) * self.jitter
-            films = (films - 0.5) * (1 + contrast) + 0.5 + brightness
-        return (films - self.mean.to(films.device)) / self.std.to(films.device)
+        return self.transform_with(pixels, None, train)[0]
 
-    def _shifted(self, pixels: Tensor) -> Tensor:
-        # Draws are made on the CPU, so that a device does not change them.
-        count, _, height, width = pixels.shape
-        reach = round(self.crop * self.size)
-        shift = torch.randint(-reach, reach + 1, (2, count, 1))
-        rows = (torch.arange(height) + shift[0]).clamp(0, height - 1)
-        columns = (torch.arange(width) + shift[1]).clamp(0, width - 1)
-        if self.horizontal_flip:
-            columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)
-        film = torch.arange(count)[:, None, None].to(pixels.device)
-        places = pixels[film, :, rows[:, :, None].to(pixels.device), columns[:, None, :].to(pixels.device)]
-        return places.permute(0, 3, 1, 2)
+    def transform_with(self, pixels: Tensor, masks: Tensor | None, train: bool) -> tuple[Tensor, Tensor | None]:
+        """As ``transform``, and masks (B, H, W) of the same films moved as they are; with the same draws as without masks."""
+        if train:
+            moved = self._augmentation.draw(len(pixels), pixels.shape[-1])
+            pixels = moved.apply(pixels, smooth=True)
+            masks = None if masks is None else moved.apply(masks[:, None], smooth=False)[:, 0]
+        films = pixels.float() / 255.0
+        if train:
+            films = self._augmentation.tone(films)
+        return (films - self.mean.to(films.device)) / self.std.to(films.device), masks
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """(B, C, H, W) to (B, N, num_features)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rrgbench.cell.config import EMBEDDINGS, MODULES, CellConfig, DecodingConfig, StageConfig
+from rrgbench.cell.config import EMBEDDINGS, MASKS, MODULES, CellConfig, DecodingConfig, StageConfig
 from rrgbench.cell.resolved import Cell, Part, Stage, identity_of, request_of, title_of
 from rrgbench.cell.resolving import resolve_cell
 
 __all__ = [
     "EMBEDDINGS",
+    "MASKS",
     "MODULES",
     "Cell",
     "CellConfig",

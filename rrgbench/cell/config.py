@@ -15,6 +15,9 @@ MODULES = (*SOURCES, "fusion", "decoder", "heads")
 EMBEDDINGS = frozenset({"image_embedding", "report_embedding"})
 """What needs the common space of films and reports."""
 
+MASKS = frozenset({"mask_logits", "masks"})
+"""What needs the lungs on the films."""
+
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -61,6 +64,7 @@ class CellConfig(Strict):
     tokenizer: Any = "auto"
     decoder: Any
     labels: Any = None
+    masks: Any = None
     embedding_dim: Annotated[int, Field(ge=1, le=8192)] = 128
     stages: Annotated[dict[str, StageConfig | None], Field(min_length=1)]
     decoding: DecodingConfig = DecodingConfig()

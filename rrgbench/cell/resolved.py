@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell.config import EMBEDDINGS, DecodingConfig, StageConfig
+from rrgbench.cell.config import EMBEDDINGS, MASKS, DecodingConfig, StageConfig
 from rrgbench.identity import digest
 
 
@@ -37,7 +37,8 @@ class Stage:
     @property
     def holds(self) -> frozenset[str]:
         """What its checkpoint holds: modules, and which of the heads."""
-        heads = {"head of embeddings": EMBEDDINGS, "head of findings": frozenset({"finding_logits"})}
+        findings = frozenset({"finding_logits"})
+        heads = {"head of embeddings": EMBEDDINGS, "head of findings": findings, "head of masks": MASKS}
         return frozenset({*self.modules} - {"heads"} | {head for head, read in heads.items() if self.needs & read})
 
     @property
@@ -69,6 +70,7 @@ class Cell:
     own_tokenizer: Component
     decoder: Component
     annotator: Component | None
+    segmenter: Component | None
     embedding_dim: int
     stages: tuple[Stage, ...]
     decoding: DecodingConfig
@@ -94,6 +96,8 @@ class Cell:
         heads: dict[str, Any] = {"embedding_dim": self.embedding_dim} if needs & EMBEDDINGS else {}
         if "finding_logits" in needs:
             heads["finding_logits"] = True
+        if needs & MASKS:
+            heads["mask_logits"] = True
         return Part(found | ({"heads": heads} if heads else {}))
 
     @property
@@ -107,8 +111,9 @@ class Cell:
         decoding = self.decoding.model_dump(mode="json")
         needs = frozenset(need for stage in self.stages for need in stage.needs)
         labels = self.annotator if "labels" in needs else None
+        masks = {"masks": self.segmenter} if needs & MASKS else {}
         model = self.parts((*self.encoders, "fusion", "decoder"), needs).value
-        return {"dataset": self.dataset, "model": model, "labels": labels, "stages": stages, "decoding": decoding}
+        return {"dataset": self.dataset, "model": model, "labels": labels, **masks, "stages": stages, "decoding": decoding}
 
     @cached_property
     def id(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rrgbench.catalogue import Catalogue, Component, did_you_mean
 from rrgbench.catalogue.component import FileOption
-from rrgbench.cell.config import MODULES, CellConfig, StageConfig
+from rrgbench.cell.config import MASKS, MODULES, CellConfig, StageConfig
 from rrgbench.cell.resolved import Cell, Stage
 from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.interfaces import SOURCES
@@ -193,7 +193,7 @@ class _Resolver:
         return float(weight), component
 
 
-_READ_OF = {"image_embedding": "image", "report_embedding": "text", "finding_logits": "image"}
+_READ_OF = {"image_embedding": "image", "report_embedding": "text", "finding_logits": "image"} | dict.fromkeys(MASKS, "image")
 """What heads make, and of which source."""
 _HEAVIEST = 1e30
 """A loss weight beyond this is no number of a 32-bit float's world."""
@@ -215,7 +215,11 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
     tokenizer = resolver.component("tokenizers", config.tokenizer, "tokenizer")
     own = resolver.component("tokenizers", _own_tokenizer(decoder), "decoder.own_tokenizer") if decoder else None
     annotator = resolver.component("annotators", config.labels, "labels") if config.labels is not None else None
+    segmenter = resolver.component("segmenters", config.masks, "masks") if config.masks is not None else None
     stages = resolver.stages(config.stages)
+    if config.masks is None and (learning := [stage.name for stage in stages if stage.needs & MASKS]):
+        hint = "name who finds the lungs on the films: base.masks"
+        resolver.mistake(f"stages.{learning[0]} learns masks", got="no segmenter", expected="one", hint=hint)
     if config.decoding.min_new_tokens > config.decoding.max_new_tokens:
         most = f"at most max_new_tokens, {config.decoding.max_new_tokens}"
         resolver.mistake("decoding.min_new_tokens", got=config.decoding.min_new_tokens, expected=most)
@@ -231,6 +235,7 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
         own_tokenizer=own,
         decoder=decoder,
         annotator=annotator,
+        segmenter=segmenter,
         embedding_dim=config.embedding_dim,
         stages=stages,
         decoding=config.decoding,

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell import EMBEDDINGS, Cell, Part, Stage, identity_of
+from rrgbench.cell import EMBEDDINGS, MASKS, Cell, Part, Stage, identity_of
 from rrgbench.data import DataRecord
 from rrgbench.errors import ConfigError
 from rrgbench.experiment import Resolved, value_labels
@@ -104,6 +104,15 @@ class Compiler:
         role = "labels" if split == "train" else "judged"
         return {role: (self.add(Step("labels", title, payload, license=record.license)),)}
 
+    def masks(self, cell: Cell, record: DataRecord, split: Split, asked: bool) -> dict[str, tuple[str, ...]]:
+        """The lungs on the prepared films of a split, by the cell's segmenter."""
+        if not asked or cell.segmenter is None:
+            return {}
+        title = f"masks of {cell.dataset.name} {split} for {cell.encoders['image'].name} by {cell.segmenter.name}"
+        payload = {"segmenter": cell.segmenter}
+        step = Step("masks", title, payload, self.pixels(cell, record, split), license=record.license)
+        return {"masks": (self.add(step),)}
+
     def own_labels(self, cell: Cell, record: DataRecord, asked: bool) -> tuple[str, ...] | None:
         """The names of the data set's own labels, where a stage reads them.
 
@@ -139,6 +148,7 @@ class Compiler:
                 }
                 films = self.films(cell, stage, record, "train", seen, seed)
                 upstream = films | self.labels(cell, record, "train", asked) | {"start": (rungs[-1],) if rungs else start}
+                upstream |= self.masks(cell, record, "train", bool(stage.needs & MASKS))
                 title = f"train {stage.name} {first + 1}-{last} of {_who(cell, stage)}, seed {seed}"
                 step = Step("train", title, payload, upstream, seed, _folders(record, "train"), record.license)
                 rungs.append(self.add(step))

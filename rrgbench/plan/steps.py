@@ -16,6 +16,7 @@ from rrgbench.types import Split
 
 STEP_VERSIONS: Mapping[str, int] = {
     "pixels": 1,
+    "masks": 1,
     "labels": 1,
     "train": 2,
     "features": 1,

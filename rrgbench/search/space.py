@@ -32,6 +32,8 @@ def kind_at(path: str) -> str | None:
             return "tokenizers"
         case ["labels"]:
             return "annotators"
+        case ["masks"]:
+            return "segmenters"
         case ["encoders", source] if source in SOURCES:
             return f"{source}_encoders"
         case ["stages", _, "adapters", module] if module in MODULES:

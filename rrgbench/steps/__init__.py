@@ -9,6 +9,7 @@ from rrgbench.steps.context import Context, Result
 
 _PLACES: Mapping[str, str] = {
     "pixels": "generating",
+    "masks": "generating",
     "features": "generating",
     "labels": "scoring",
     "train": "training",

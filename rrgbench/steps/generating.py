@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rrgbench.batches import write_pixels
+from rrgbench.batches import write_masks, write_pixels
 from rrgbench.errors import PluginError
 from rrgbench.generation import Decoding
 from rrgbench.generation import generate as generate_reports
 from rrgbench.identity import derive_seed
-from rrgbench.interfaces import Floor
+from rrgbench.interfaces import Floor, Segmenter
 from rrgbench.steps.context import Context, Result, write_predictions
 from rrgbench.steps.modelling import build_model, load_checkpoint, same_domain, study_set
 from rrgbench.training.process import seed_everything
@@ -22,6 +22,15 @@ def pixels(context: Context) -> Result:
     encoder = context.build(context.payload["image_encoder"])
     write_pixels(context.draft / "pixels.npy", context.inputs(context.payload["inputs"]), encoder.prepare, context.on_progress)
     return Result()
+
+
+def masks(context: Context) -> Result:
+    """Find the lungs on every prepared film of a split; file: masks.npy, uint8 (n_images, H, W), see ``TargetBatch.masks``."""
+    seed_everything(derive_seed(context.seed, "masks"))
+    segmenter: Segmenter = context.build(context.payload["segmenter"])
+    films = np.load(context.upstream("pixels")[0] / "pixels.npy", mmap_mode="r")
+    found = write_masks(context.draft / "masks.npy", films, segmenter, context.on_progress)
+    return Result(provenance={"segmenter": segmenter.identity, "films": len(films), "with_lungs": found})
 
 
 def features(context: Context) -> Result:

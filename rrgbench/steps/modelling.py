@@ -57,7 +57,8 @@ def build_model(context: Context, adapters: Mapping[str, Any], findings: int = 0
     if "heads" in wanted:
         seed_everything(derive_seed(context.seed, "init", "heads"))
         asked = wanted["heads"]
-        heads = Heads(dims, embedding_dim=asked.get("embedding_dim"), findings=findings if asked.get("finding_logits") else 0)
+        findings = findings if asked.get("finding_logits") else 0
+        heads = Heads(dims, embedding_dim=asked.get("embedding_dim"), findings=findings, masks=bool(asked.get("mask_logits")))
     seed_everything(derive_seed(context.seed, "init", "model"))
     return Model(encoders, fusion, decoder, heads), tokenizer
 
@@ -88,7 +89,7 @@ def study_set(
     labels: Sequence[str] = (),
 ) -> StudySet:
     """Studies as the model reads them; without targets for everything but training and judging."""
-    pixels, features = context.upstream("pixels"), context.upstream("features")
+    pixels, features, masks = (context.upstream(role) for role in ("pixels", "features", "masks"))
     context_tokenizer: Any = getattr(dict(model.encoders.items()).get("text"), "tokenizer", None)
     embeds = model.heads is not None and model.heads.report_projection is not None
     return StudySet(
@@ -100,6 +101,7 @@ def study_set(
         report_tokenizer=tokenizer if targets is not None else None,
         report_encoder_tokenizer=context_tokenizer if embeds and targets is not None else None,
         label_names=tuple(labels) if targets is not None else (),
+        masks=np.load(masks[0] / "masks.npy", mmap_mode="r") if masks and targets is not None else None,
     )
 
 

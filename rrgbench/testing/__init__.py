@@ -21,6 +21,7 @@ from rrgbench.testing.fusion import FusionContract
 from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.running import CONTRACTS, checks, failures
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
+from rrgbench.testing.segmenter import SegmenterContract, toy_chest
 from rrgbench.testing.toys import ToyDataset, ToyTokenizer, toy_features, toy_graph, toy_values
 from rrgbench.testing.training import AdapterContract, LossContract
 
@@ -37,12 +38,14 @@ __all__ = [
     "LossContract",
     "MetricContract",
     "ProtocolContract",
+    "SegmenterContract",
     "TextEncoderContract",
     "TokenizerContract",
     "ToyDataset",
     "ToyTokenizer",
     "checks",
     "failures",
+    "toy_chest",
     "toy_features",
     "toy_graph",
     "toy_values",

@@ -123,6 +123,36 @@ class ImageEncoderContract:
         assert_finite(results[0], f"what {self._name}.transform gives in training")
         assert torch.equal(films, kept), f"{self._name}.transform writes into the films"
 
+    def test_masks_follow_their_films(self) -> None:
+        """Where the encoder moves masks: films are those of ``transform``, masks keep shape and values, and outside of training
+        they stay as they are. A lit square and its mask end in one place."""
+        encoder = self._made()
+        if not hasattr(encoder, "transform_with"):
+            return
+        channels, height, width = self._films(encoder).shape[1:]
+        masks = torch.zeros(16, height, width, dtype=torch.uint8)
+        masks[:, height // 2 : height * 5 // 8, width // 4 : width // 2] = 1
+        films = masks[:, None].repeat(1, channels, 1, 1) * 255
+        for train in (False, True):
+            results = []
+            for given in (None, masks):
+                with torch.random.fork_rng(devices=[]), saying(f"{self._name}.transform_with"):
+                    torch.manual_seed(5)
+                    results.append(
+                        encoder.transform_with(films, given, train) if given is not None else encoder.transform(films, train)
+                    )
+            found, moved = results[1]
+            assert torch.equal(results[0], found), f"{self._name} draws otherwise where masks are moved along"
+            right = moved.shape == masks.shape and moved.dtype == masks.dtype and set(moved.unique().tolist()) <= {0, 1}
+            assert right, f"{self._name}.transform_with changes shape, type or values of masks"
+            assert train or torch.equal(moved, masks), f"{self._name} moves masks outside of training"
+            for film, mask in zip(found, moved):
+                lit, dark = film[:, mask == 1].float(), film[:, mask == 0].float()
+                assert lit.median() > dark.median(), f"{self._name} moves a mask elsewhere than its film"
+                level = (lit.median() + dark.median()) / 2
+                apart = ((film[0] > level) != (mask == 1)).float().mean().item()
+                assert apart < 0.05, f"{self._name} moves a mask elsewhere than its film: {apart:.0%} of it differ"
+
     @torch.no_grad()
     def test_tokens_are_of_their_film_alone(self) -> None:
         """(B, N, num_features); neither the order nor the size of the batch matters; another film has other tokens."""

@@ -15,6 +15,7 @@ from rrgbench.testing.floors import FloorContract
 from rrgbench.testing.fusion import FusionContract
 from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
+from rrgbench.testing.segmenter import SegmenterContract
 from rrgbench.testing.training import AdapterContract, LossContract
 
 CONTRACTS: Mapping[str, type] = {
@@ -28,6 +29,7 @@ CONTRACTS: Mapping[str, type] = {
     "losses": LossContract,
     "metrics": MetricContract,
     "protocols": ProtocolContract,
+    "segmenters": SegmenterContract,
     "text_encoders": TextEncoderContract,
     "tokenizers": TokenizerContract,
 }

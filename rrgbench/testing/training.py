@@ -23,7 +23,9 @@ from rrgbench.testing.building import (
 from rrgbench.testing.toys import REPORTS, ToyTokenizer, generator, toy_features
 from rrgbench.types import Features, Output, TargetBatch
 
-READABLE = frozenset({"logits", "image_embedding", "report_embedding", "finding_logits", "memory", "labels"})
+READABLE = frozenset(
+    {"logits", "image_embedding", "report_embedding", "finding_logits", "mask_logits", "masks", "memory", "labels"}
+)
 
 
 class LossContract:
@@ -36,7 +38,8 @@ class LossContract:
         return built(type(self).component, {"tokenizer": ToyTokenizer()}, self.options)
 
     def _batch(self) -> tuple[Output, TargetBatch]:
-        """Three studies with everything that a loss may read; one label of each is unknown."""
+        """Three studies with everything that a loss may read; one label of each is unknown, and the lungs on
+        one film."""
         tokenizer, random = ToyTokenizer(), generator(4)
         encoded = [tokenizer.encode(report) for report in REPORTS[2:5]]
         ids = torch.full((3, max(map(len, encoded))), tokenizer.pad_token_id)
@@ -44,6 +47,8 @@ class LossContract:
             row[: len(report)] = torch.tensor(report)
         mask = torch.arange(ids.shape[1]) < torch.tensor([len(report) for report in encoded]).unsqueeze(1)
         features = toy_features(dict.fromkeys((*SOURCES, "memory"), 8))
+        masks = torch.rand(3, 2, 2, 3, generator=random)
+        masks[1, 1] = torch.nan
         labels = torch.tensor([[1.0, 0.0, torch.nan], [torch.nan, 1.0, 1.0], [0.0, torch.nan, 0.0]])
         output = Output(
             logits=torch.randn(3, ids.shape[1], tokenizer.vocab_size, generator=random),
@@ -53,6 +58,8 @@ class LossContract:
             report_embedding=F.normalize(torch.randn(3, 8, generator=random), dim=1),
             logit_scale=torch.tensor(10.0),
             finding_logits=torch.randn(3, 3, generator=random),
+            mask_logits=torch.randn(masks.shape, generator=random),
+            masks=masks,
         )
         return output, TargetBatch(("a", "b", "c"), ids, mask, ids, mask, labels)
 
@@ -68,6 +75,8 @@ class LossContract:
             report_embedding=output.report_embedding if "report_embedding" in needs else None,
             logit_scale=output.logit_scale if embedded else None,
             finding_logits=output.finding_logits if "finding_logits" in needs else None,
+            mask_logits=output.mask_logits if "mask_logits" in needs else None,
+            masks=output.masks if "masks" in needs else None,
         )
         return output, dataclasses.replace(targets, labels=targets.labels if "labels" in needs else None)
 
@@ -103,6 +112,7 @@ class LossContract:
             "logits": output.logits,
             "memory": None if output.memory is None else output.memory.hidden_states,
             "finding_logits": output.finding_logits,
+            "mask_logits": output.mask_logits,
             "image_embedding": output.image_embedding,
             "report_embedding": output.report_embedding,
             **{f"features.{name}": one.hidden_states for name, one in output.features.items()},

@@ -31,6 +31,11 @@ class TestTimmTransformerInColour(ImageEncoderContract):
     options = {"model": "test_vit", "size": 64, "channels": 3, "horizontal_flip": True}
 
 
+class TestTimmThatTurnsFilms(ImageEncoderContract):
+    component = Timm
+    options = {**TINY, "resize": "pad", "padding": "edge", "rotation": 15.0, "noise": 0.02, "horizontal_flip": True}
+
+
 class TestTransformers(TextEncoderContract):
     component = Transformers
     options = {"hidden_size": 32, "max_length": 24}
@@ -134,6 +139,32 @@ def test_a_flip_mirrors_about_every_second_film_and_only_by_option() -> None:
     straight = (found == plain.transform(films, False)).flatten(1).all(1)
     assert bool((mirrored ^ straight).all())
     assert 60 < int(mirrored.sum()) < 140
+
+
+def test_lungs_are_found_before_a_film_is_fitted_and_a_segmenter_is_no_part_of_the_model() -> None:
+    class Learnt(torch.nn.Module):
+        identity = "learnt"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, image: Image.Image) -> np.ndarray:
+            return np.arange(image.width)[None].repeat(image.height, axis=0) < image.width // 2
+
+    film = Image.fromarray(np.repeat(np.array([[200] * 40 + [10] * 40], dtype=np.uint8), 60, axis=0))
+    encoder = Timm(**TINY, segmenter=Learnt())
+    bright = encoder.prepare(film)
+    assert bool((bright[..., :60] == 200).all())
+    assert encoder.state_dict().keys() == Timm(**TINY).state_dict().keys()
+    assert len(list(encoder.parameters())) == len(list(Timm(**TINY).parameters()))
+
+
+def test_films_turned_in_training_are_not_those_of_evaluation() -> None:
+    torch.manual_seed(0)
+    films = torch.randint(0, 256, (4, 1, 64, 64), dtype=torch.uint8)
+    encoder = Timm(**TINY, crop=0.0, jitter=0.0, rotation=20.0)
+    assert not torch.allclose(encoder.transform(films, True), encoder.transform(films, False), atol=0.5)
 
 
 def test_jitter_changes_intensity_and_not_geometry() -> None:

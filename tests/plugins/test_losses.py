@@ -6,7 +6,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from rrgbench_losses import Contrastive, CrossEntropy, Findings, rrgbench_losses
+from rrgbench_losses import Contrastive, CrossEntropy, Findings, Segmentation, rrgbench_losses
 
 from rrgbench import Features, Output, TargetBatch
 from rrgbench.testing import LossContract
@@ -31,6 +31,10 @@ class TestFindings(LossContract):
     component = Findings
 
 
+class TestSegmentation(LossContract):
+    component = Segmentation
+
+
 def batch() -> tuple[Output, TargetBatch]:
     torch.manual_seed(0)
     memory = Features(torch.zeros(2, 1, 4), torch.ones(2, 1, dtype=torch.bool))
@@ -40,7 +44,12 @@ def batch() -> tuple[Output, TargetBatch]:
 
 
 def test_the_hook_offers_it() -> None:
-    assert rrgbench_losses() == {"cross_entropy": CrossEntropy, "contrastive": Contrastive, "findings": Findings}
+    assert rrgbench_losses() == {
+        "cross_entropy": CrossEntropy,
+        "contrastive": Contrastive,
+        "findings": Findings,
+        "segmentation": Segmentation,
+    }
 
 
 def test_it_is_the_mean_of_minus_log_p_over_the_real_next_tokens() -> None:
@@ -103,3 +112,38 @@ def test_findings_is_binary_cross_entropy_over_known_labels() -> None:
     assert torch.allclose(loss, expected)
     nothing = Findings()(Output({}, finding_logits=logits), TargetBatch(("a", "b"), labels=torch.full((2, 2), math.nan)))
     assert nothing == 0
+
+
+def lungs(logits: torch.Tensor, shares: torch.Tensor, **options: float) -> float:
+    """The loss of (B, V, h, w) of both."""
+    return Segmentation(**options)(Output({}, mask_logits=logits, masks=shares), TargetBatch(("a",))).item()
+
+
+def test_dice_and_cross_entropy_are_those_of_the_textbook() -> None:
+    torch.manual_seed(0)
+    logits, shares = torch.randn(2, 1, 2, 3), torch.rand(2, 1, 2, 3)
+    found = logits.sigmoid()
+    entropy = -(shares * found.log() + (1 - shares) * (1 - found).log()).mean().item()
+    dice = [1 - 2 * (p * t).sum() / (p.square().sum() + t.square().sum()) for p, t in zip(found, shares)]
+    assert math.isclose(lungs(logits, shares, dice=0.0), entropy, rel_tol=1e-5)
+    assert math.isclose(lungs(logits, shares, dice=1.0), sum(dice).item() / 2, rel_tol=1e-5)
+    mixed = 0.25 * sum(dice).item() / 2 + 0.75 * entropy
+    assert math.isclose(lungs(logits, shares, dice=0.25), mixed, rel_tol=1e-5)
+
+
+def test_dice_is_zero_at_the_shares_themselves() -> None:
+    shares = torch.tensor([0.2, 0.5, 0.9, 0.6]).reshape(1, 1, 2, 2)
+    assert abs(lungs(shares.logit(), shares, dice=1.0)) < 1e-6
+    assert lungs(torch.full((1, 1, 2, 2), -9.0), torch.zeros(1, 1, 2, 2), dice=1.0) >= 0
+
+
+def test_films_without_known_lungs_count_for_nothing() -> None:
+    torch.manual_seed(0)
+    logits, shares = torch.randn(2, 2, 2, 2), torch.rand(2, 2, 2, 2)
+    shares[0, 1] = shares[1, 0] = math.nan
+    known = [lungs(logits[b : b + 1, v : v + 1], shares[b : b + 1, v : v + 1]) for b, v in ((0, 0), (1, 1))]
+    assert math.isclose(lungs(logits, shares), sum(known) / 2, rel_tol=1e-5)
+    nothing = logits.requires_grad_()
+    value = Segmentation()(Output({}, mask_logits=nothing, masks=torch.full_like(shares, math.nan)), TargetBatch(("a",)))
+    value.backward()
+    assert value.item() == 0 and bool((nothing.grad == 0).all())
