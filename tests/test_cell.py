@@ -341,6 +341,7 @@ def test_the_content_version_of_a_component_counts_where_it_is_used(path: str, m
 def test_every_option_of_every_installed_component_counts_in_its_identity(tmp_path: Path) -> None:
     catalogue = Catalogue.load()
     (tmp_path / "file").write_text("content")
+    (tmp_path / "other").write_text("other content")
     tried = 0
     for kind, names in catalogue.specs.items():
         for name in names:
@@ -348,7 +349,7 @@ def test_every_option_of_every_installed_component_counts_in_its_identity(tmp_pa
             required = {o.name: toy.another(o.tree, None, tmp_path / "file") for o in spec.options if o.required}
             plain = catalogue.resolve(kind, {"name": name, **required}, name)
             for option in spec.options:
-                value = toy.another(option.tree, required.get(option.name, option.default), tmp_path / "file")
+                value = toy.another(option.tree, required.get(option.name, option.default), tmp_path / "other")
                 if value is None or option.tree["type"] == "component":
                     continue
                 try:

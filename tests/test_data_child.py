@@ -39,12 +39,13 @@ def iu(tmp_path: Path, iu_folder: Any) -> Path:
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The child processes that were started."""
+    """The child processes that read a data set; what is installed may be described anew beside them."""
     started: list[Any] = []
     run = data.subprocess.run
 
     def counted(*arguments: Any, **options: Any) -> Any:
-        started.append(arguments)
+        if "rrgbench.data" in arguments[0]:
+            started.append(arguments)
         return run(*arguments, **options)
 
     monkeypatch.setattr("rrgbench.data.subprocess.run", counted)
