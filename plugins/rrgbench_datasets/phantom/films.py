@@ -32,7 +32,7 @@ def png(grey: Film) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
-def keep(folder: Path, films: Mapping[str, Callable[[], Film]]) -> None:
+def keep(folder: Path, films: Mapping[str, Callable[[], Film]], owner: str = "phantom") -> None:
     """See that ``folder`` holds every film: those that are missing or damaged are made, the others are left alone.
 
     Any number of processes may do so at once: each film is written beside its place and moved there, and all write the
@@ -55,7 +55,7 @@ def keep(folder: Path, films: Mapping[str, Callable[[], Film]]) -> None:
             _write(folder / LEDGER, json.dumps(digests, indent=0, sort_keys=True).encode())
     except OSError as error:
         raise DataError(
-            f"data set phantom: {error.filename or folder} cannot be written",
+            f"data set {owner}: {error.filename or folder} cannot be written",
             got=error.strerror or error,
             hint="free the place or name another folder",
         ) from error
