@@ -63,8 +63,9 @@ class Dataset(Protocol):
     A data set that leaves studies out says so in a method ``counts() -> Sequence[Count]``, one entry a rule, in the order in
     which they are applied; ``rrgbench data check`` prints it. It may be absent.
 
-    Two class attributes may be there too: ``downloads: ClassVar[tuple[Download, ...]]``, what ``rrgbench data download`` fetches,
-    and ``access: ClassVar[str]``, where one applies for the files and what layout is expected. Credentialed data is never fetched.
+    Two class attributes may be there too: ``downloads: ClassVar[tuple[Download, ...]]``, what ``rrgbench data download``
+    fetches, and ``access: ClassVar[str]``, where one applies for the files and what layout is expected. Credentialed data is
+    never fetched.
     """
 
     license: ClassVar[License]

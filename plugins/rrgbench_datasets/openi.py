@@ -171,7 +171,9 @@ class _Reader:
             image = attributes.get("id", "")
             if not _IMAGE.fullmatch(image) or image in self.images:
                 expected = "ids like CXR1000_IM-0003-1001, each once"
-                raise DataError(f"{self._where}: field parentImage, attribute id", got=repr(image), expected=expected, hint=_AGAIN)
+                raise DataError(
+                    f"{self._where}: field parentImage, attribute id", got=repr(image), expected=expected, hint=_AGAIN
+                )
             self.images[image] = None
 
     def end(self, name: str) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 from rrgbench import SPLITS, DataError, Split
 from rrgbench_datasets.iu_xray.reading import check_inside, read_text

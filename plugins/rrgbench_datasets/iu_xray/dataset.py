@@ -96,7 +96,9 @@ class IUXray:
             self._counts.append(Count("films that are there", len(films), sum(map(len, films.values()))))
         if unsquash:
             films = self._unsquashed(read, films, known, cache_dir)
-        self._inputs = {split: tuple(_inputs(study, films[study.study_id], read, context) for study in splits[split]) for split in SPLITS}
+        self._inputs = {
+            split: tuple(_inputs(study, films[study.study_id], read, context) for study in splits[split]) for split in SPLITS
+        }
         self._targets = {
             split: tuple(
                 Targets(study.study_id, prepare_report(_report(study, target), text if split == "train" else "raw"))
@@ -109,7 +111,9 @@ class IUXray:
         self, read: Collection, films: dict[str, dict[str, Path]], layout: str, cache_dir: Path | None
     ) -> dict[str, dict[str, Path]]:
         if layout != "r2gen" or not read.sizes or cache_dir is None:
-            got = f"layout {layout}" if layout != "r2gen" else "no manifest.csv that tells shapes" if cache_dir else "no cache_dir"
+            got = (
+                f"layout {layout}" if layout != "r2gen" else "no manifest.csv that tells shapes" if cache_dir else "no cache_dir"
+            )
             expected = "layout r2gen with dicom_rows and dicom_columns in manifest.csv"
             hint = "films of the other layouts have their own shape"
             raise ConfigError("iu_xray: option unsquash", got=got, expected=expected, hint=hint)
@@ -133,9 +137,7 @@ class IUXray:
 
     def counts(self) -> tuple[Count, ...]:
         """Studies and films after each rule, in order, then those of each split."""
-        splits = (
-            Count(split, len(self._inputs[split]), sum(len(one.images) for one in self._inputs[split])) for split in SPLITS
-        )
+        splits = (Count(split, len(self._inputs[split]), sum(len(one.images) for one in self._inputs[split])) for split in SPLITS)
         return (*self._counts, *splits)
 
 
@@ -150,7 +152,9 @@ def _with_target(studies: Sequence[Study], target: str) -> list[Count]:
         return [count("with an impression", studies)]
     return [
         count("with findings or impression", studies),
-        count("of these with both", [study for study in studies if all(study.sections.get(s, "").strip() for s in _TARGETS["both"])]),
+        count(
+            "of these with both", [study for study in studies if all(study.sections.get(s, "").strip() for s in _TARGETS["both"])]
+        ),
     ]
 
 

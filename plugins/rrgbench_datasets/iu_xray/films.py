@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy
@@ -15,6 +15,8 @@ from rrgbench import DataError
 from rrgbench.films import open_film
 from rrgbench_datasets.iu_xray.study import SUFFIXES, Study, stem
 from rrgbench_datasets.phantom.films import keep
+
+Grey = numpy.ndarray[tuple[int, int], numpy.dtype[numpy.uint8]]
 
 
 class Finder:
@@ -59,7 +61,7 @@ class Finder:
 
 
 def restored_size(film: tuple[int, int], original: tuple[int, int]) -> tuple[int, int]:
-    """The width and height that give a squashed film its shape again: one side stays, the other grows, so that no pixel is lost."""
+    """The width and height that give a squashed film its shape: one side stays, the other grows, so that no pixel is lost."""
     (width, height), (columns, rows) = film, original
     return (round(height * columns / rows), height) if columns >= rows else (width, round(width * rows / columns))
 
@@ -100,8 +102,8 @@ def _digest(path: Path, study_id: str) -> str:
         raise DataError(f"film {path} of study {study_id} cannot be read", got=error.strerror) from error
 
 
-def _redrawn(path: Path, study_id: str, original: Sequence[int] | None) -> numpy.ndarray[tuple[int, int], numpy.dtype[numpy.uint8]]:
+def _redrawn(path: Path, study_id: str, original: tuple[int, int] | None) -> Grey:
     film = open_film(path, study_id).convert("L")
     if original is not None and film.width == film.height:
-        film = film.resize(restored_size(film.size, (original[0], original[1])), Image.Resampling.BILINEAR)
+        film = film.resize(restored_size(film.size, original), Image.Resampling.BILINEAR)
     return numpy.asarray(film)

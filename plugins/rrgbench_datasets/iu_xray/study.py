@@ -22,7 +22,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a layout holds: the studies of each split, what was left after each rule, the files read, the views of films by name."""
+    """What a layout holds: studies by split, what was left after each rule, the files read, the views of films by stem."""
 
     splits: Mapping[Split, Sequence[Study]]
     counts: tuple[Count, ...]
@@ -30,7 +30,7 @@ class Collection:
     folder: Path
     views: Mapping[str, str]
     sizes: Mapping[str, tuple[int, int]]
-    """The width and height of a film before it was squashed to a square, by name, where that is told."""
+    """The width and height of a film before it was squashed to a square, by stem, where that is told."""
 
 
 SUFFIXES = (".jpg", ".png", ".jpeg")

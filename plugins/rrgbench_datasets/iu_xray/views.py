@@ -16,7 +16,8 @@ _VIEWS = {"frontal": "frontal", "lateral": "lateral", "": "unknown"}
 _FARTHEST = 8
 """No chest film is this many times as long as it is wide."""
 
-# "PA" stands in the header of 1,368 films that are lateral by Kaggle's projections: it tells nothing. The others hold, but for 14 films.
+# "PA" stands in the headers of 1,368 films that are lateral by Kaggle's projections, and so tells nothing. The others are
+# right but for 14 films of 1,290.
 _POSITIONS = {"AP": "frontal", "LL": "lateral", "RL": "lateral", "LATERAL": "lateral", "LARGE LATERAL": "lateral"}
 
 
