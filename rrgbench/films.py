@@ -74,7 +74,8 @@ def open_film(path: Path, study_id: str, *, enough: tuple[int, int] | None = Non
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if _is_dicom(path):
                 return _open_dicom(path)
-            with Image.open(path, formats=_FORMATS) as film:
+            # From an open file: Pillow 13 maps a TIFF that it is given by name, and then does not turn it.
+            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as film:
                 if enough is not None:
                     film.draft("L", enough)
                 film.load()

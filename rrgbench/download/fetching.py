@@ -142,7 +142,7 @@ class _Transfer:
     def __init__(self, item: Download, url: str, path: Path, part: IO[bytes], progress: Progress) -> None:
         self._item, self._url, self._path, self._part, self._progress = item, url, path, part, progress
         self._most = item.bytes or _MOST_BYTES
-        self._note = path.parent / f".{item.name}.part.json"
+        self._part_path, self._note = path.parent / f".{item.name}.part", path.parent / f".{item.name}.part.json"
         self._version: _Version | None = None
         self._hash = hashlib.sha256()
         self._have = self._restarts = 0
@@ -227,7 +227,9 @@ class _Transfer:
             self._start_over()
             self._restarts += 1
             if self._restarts > _RESTARTS:
-                raise self._wrong("is another file each time", f"{self._restarts} versions", hint="try again later")
+                raise self._wrong(
+                    "is not the same from one answer to the next", f"{self._restarts} versions", hint="try again later"
+                )
             if answer.status == 206:
                 raise _Broken("the file changed between two parts")
         if answer.status not in (200, 206) or (answer.status == 206 and not self._have):
@@ -288,13 +290,13 @@ class _Transfer:
         digest, size = self._hash.hexdigest(), self._have
         if not size or (self._item.sha256 or digest) != digest or (self._item.bytes or size) != size:
             self._start_over()
-            Path(self._part.name).unlink(missing_ok=True)
+            self._part_path.unlink(missing_ok=True)
             expected = f"{self._item.bytes or 'some'} bytes, SHA-256 {self._item.sha256 or 'any'}"
             hint = "the file was changed or damaged on its way: try again, or another --url"
             raise self._wrong("is not the published file", f"{size} bytes, SHA-256 {digest}", expected, hint)
         self._part.flush()
         os.fsync(self._part.fileno())
-        Path(self._part.name).replace(self._path)
+        self._part_path.replace(self._path)
         self._note.unlink(missing_ok=True)
         sync(self._path.parent)
         return Fetched(self._path, digest, size, was_there=False)
