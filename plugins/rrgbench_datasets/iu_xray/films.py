@@ -90,8 +90,8 @@ def restore(
         names[name] = f"{stem(name).replace('/', '-')}-{_digest(path, study_id)}-{told}.png"
         draws[names[name]] = functools.partial(_redrawn, path, study_id, shape)
     key = hashlib.sha256("\n".join(names.values()).encode()).hexdigest()[:16]
-    folder = cache / f"unsquashed-{key}"
-    keep(folder, draws, "iu_xray")
+    folder = cache / "unsquashed"
+    keep(folder, draws, "iu_xray", f"films-{key}.json")
     return {name: folder / made for name, made in names.items()}, sum(stem(name) in sizes for name in films)
 
 
