@@ -388,6 +388,7 @@ def test_restored_films_are_used_again_and_made_anew_when_they_change(squashed: 
     assert Image.open(other).size == (32, 64)
 
 
+@pytest.mark.heavy
 def test_restored_films_have_the_same_ids_wherever_root_and_store_lie(squashed: Path, tmp_path: Path) -> None:
     component = Catalogue.load().resolve("datasets", {"name": "iu_xray", "unsquash": True, "context": "none"}, "dataset")
     first = read_dataset(Store(tmp_path / "store"), component, squashed)
