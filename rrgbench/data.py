@@ -168,7 +168,6 @@ def materialise(request: Mapping[str, Any]) -> DataRecord:
     values = {"root": Path(request["root"]) if request["root"] else None, "cache_dir": cache}
     dataset: Dataset = build(request["component"], values.__getitem__)
     name = request["component"]["$component"]["name"]
-    folder = Path(request["root"]) if request["root"] else cache
     if dataset.license not in get_args(License):
         raise DataError(f"data set {name}: license", got=repr(dataset.license), expected=" or ".join(get_args(License)))
     splits = [split for split in SPLITS if split in getattr(dataset, "splits", SPLITS)]
@@ -177,6 +176,8 @@ def materialise(request: Mapping[str, Any]) -> DataRecord:
     sides = {split: (tuple(dataset.inputs(split)), tuple(dataset.targets(split))) for split in splits}
     check_dataset(name, sides)
     images = {path for inputs, _ in sides.values() for item in inputs for path in item.images}
+    # Names of images stand in the files, relative to this folder: where root and store lie to each other must not count.
+    folder = Path(request["root"]) if request["root"] and not all(path.is_relative_to(cache) for path in images) else cache
     digests = _image_digests(name, images)
     files = tuple(sorted(str(path.absolute()) for path in images.union(dataset.sources())))
     # A file that changed while it was read is read again next time; those that the data set makes have just been made.

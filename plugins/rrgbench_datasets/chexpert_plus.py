@@ -9,9 +9,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from rrgbench import SPLITS, ConfigError, Count, DataError, Inputs, License, Split, Targets, derive_seed
+from rrgbench.text import Placeholders
 from rrgbench_datasets.chexpert_labels import find_labels, read_labels
 from rrgbench_datasets.chexpert_table import ContextSection, Film, Study, earlier, read_studies
-from rrgbench_datasets.preparing import TextRule, prepare_report
+from rrgbench_datasets.preparing import Preparation, TextRule
 from rrgbench_datasets.streams import inside, is_film
 
 _FOLDERS = ("PNG", "PNG/PNG", ".", "CheXpert-v1.0", "CheXpert-v1.0-small")
@@ -35,7 +36,8 @@ class CheXpertPlus:
         table: the name of the table in the root.
         folder: where ``train/`` and ``valid/`` with the films stand in the root; found where it is not given.
         target: the section to write; ``both`` is findings, then impression, or the one that is there.
-        text: how reports of the train split are prepared; those that are judged stay as they are.
+        text: how the reports of the train split are cleaned, by R2Gen's rule for one; those that are judged stay verbatim.
+        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in the reports of the train split, and in contexts.
         context: the sections of the context, in this order.
         views: which films are kept.
         projection: ``ap`` or ``pa`` keeps of the frontal films only those.
@@ -65,6 +67,8 @@ class CheXpertPlus:
         folder: str | None = None,
         target: Literal["findings", "impression", "both"] = "findings",
         text: TextRule = "raw",
+        placeholders: Placeholders = "keep",
+        context_placeholders: Placeholders = "keep",
         context: tuple[ContextSection, ...] = ("clinical_history", "history"),
         views: tuple[Literal["frontal", "lateral"], ...] = ("frontal", "lateral"),
         projection: Literal["any", "ap", "pa"] = "any",
@@ -97,17 +101,17 @@ class CheXpertPlus:
         splits = _split(studies.values(), validate_share, test_share)
         self._counts += [_count(f"{split}: {_rule(split, validate_share, test_share)}", splits[split]) for split in SPLITS]
         priors = dict(earlier(studies, prior_studies))
-        self._inputs = {
-            split: tuple(_inputs(study, context, found[study.study_id], priors[study.study_id]) for study in those)
-            for split, those in splits.items()
+        prepare = Preparation(text, "mimic", placeholders, context_placeholders)
+        self._inputs = prepare.inputs(
+            {
+                split: [_inputs(study, context, found[study.study_id], priors[study.study_id]) for study in those]
+                for split, those in splits.items()
+            }
+        )
+        judged = {
+            split: [_target(study, wanted, truth.get(study.study_id)) for study in those] for split, those in splits.items()
         }
-        self._targets = {
-            split: tuple(
-                Targets(study.study_id, _report(study, wanted, text if split == "train" else "raw"), truth.get(study.study_id))
-                for study in those
-            )
-            for split, those in splits.items()
-        }
+        self._targets = prepare.targets(judged)
 
     def inputs(self, split: Split) -> tuple[Inputs, ...]:
         """The films, views, context and earlier studies of each study."""
@@ -242,6 +246,5 @@ def _inputs(study: Study, context: Iterable[str], films: Sequence[Path], priors:
     return Inputs(study.study_id, study.subject, tuple(films), tuple(film.view for film in study.films), told, priors)
 
 
-def _report(study: Study, wanted: Sequence[str], rule: TextRule) -> str:
-    report = " ".join(study.sections[name] for name in wanted if name in study.sections)
-    return prepare_report(report, rule, "mimic")
+def _target(study: Study, wanted: Sequence[str], labels: Mapping[str, int] | None) -> Targets:
+    return Targets(study.study_id, " ".join(study.sections[name] for name in wanted if name in study.sections), labels)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from rrgbench import ConfigError
+from rrgbench import ConfigError, Inputs, Split, Targets
 from rrgbench.text import Placeholders, clean_cxrmate, clean_r2gen_iu, clean_r2gen_mimic, label_r2gen, vocabulary, words
 from rrgbench.text import treat_placeholders as treat
 
@@ -70,3 +71,30 @@ def prepare_reports(
 def prepare_context(context: str, placeholders: Placeholders = "keep") -> str:
     """A context as a model reads it, in every split."""
     return treat(context, placeholders)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a data set's options say of its texts: ``text``, ``placeholders`` and ``context_placeholders``."""
+
+    rule: TextRule
+    family: Family
+    placeholders: Placeholders
+    context_placeholders: Placeholders
+
+    def inputs(self, sides: Mapping[Split, Sequence[Inputs]]) -> dict[Split, tuple[Inputs, ...]]:
+        """Every split with its contexts prepared."""
+        if self.context_placeholders == "keep":
+            return {split: tuple(studies) for split, studies in sides.items()}
+        return {
+            split: tuple(replace(one, context=prepare_context(one.context, self.context_placeholders)) for one in studies)
+            for split, studies in sides.items()
+        }
+
+    def targets(self, sides: Mapping[Split, Sequence[Targets]]) -> dict[Split, tuple[Targets, ...]]:
+        """The train split with its reports prepared; the others as they are."""
+        made = {split: tuple(studies) for split, studies in sides.items()}
+        if "train" in made:
+            texts = prepare_reports([one.report for one in made["train"]], self.rule, self.family, self.placeholders)
+            made["train"] = tuple(replace(one, report=text) for one, text in zip(made["train"], texts))
+        return made

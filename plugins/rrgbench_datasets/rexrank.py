@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from rrgbench import SPLITS, ConfigError, Count, DataError, Inputs, License, Split, Targets
-from rrgbench_datasets.preparing import TextRule, prepare_report
+from rrgbench.text import Placeholders
+from rrgbench_datasets.preparing import Preparation, TextRule
 from rrgbench_datasets.rexrank_file import Study, read_studies
 from rrgbench_datasets.streams import inside, is_film
 
@@ -34,7 +35,8 @@ class ReXrank:
         train: the file of the train split, where there is one.
         images: the folder in the root that film paths begin at; ``images``, ``PNG`` or ``files`` where it is not given.
         target: the section to write; ``both`` is ReXrank's form ``Findings: .. Impression: ..``, of what is there.
-        text: how reports of the train split are prepared; those that are judged stay as they are.
+        text: how the reports of the train split are cleaned, by R2Gen's rule for one; those that are judged stay verbatim.
+        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in the reports of the train split, and in contexts.
         context: ``none`` leaves the context empty.
         films: ``key`` gives the one film that ReXrank gives to models of a single film.
         missing_images: ``drop`` leaves out films that are not there, and studies that have none.
@@ -60,6 +62,8 @@ class ReXrank:
         images: str | None = None,
         target: Literal["findings", "impression", "both"] = "both",
         text: TextRule = "raw",
+        placeholders: Placeholders = "keep",
+        context_placeholders: Placeholders = "keep",
         context: Literal["given", "none"] = "given",
         films: Literal["all", "key"] = "all",
         missing_images: Literal["error", "drop"] = "error",
@@ -84,10 +88,10 @@ class ReXrank:
                 self._counts.append(Count(f"{split}: {rule}", len(there), left))
             self._inputs[split], kept = tuple(there), {item.study_id for item in there}
             self._targets[split] = tuple(
-                Targets(study.study_id, prepare_report(_report(study, target), text if split == "train" else "raw", "mimic"))
-                for study in studies[split]
-                if study.study_id in kept
+                Targets(study.study_id, _report(study, target)) for study in studies[split] if study.study_id in kept
             )
+        prepare = Preparation(text, "mimic", placeholders, context_placeholders)
+        self._inputs, self._targets = prepare.inputs(self._inputs), prepare.targets(self._targets)
 
     def inputs(self, split: Split) -> tuple[Inputs, ...]:
         """The films, views and context of each study."""

@@ -15,7 +15,7 @@ from rrgbench.identity import digest
 from rrgbench.types import Split
 
 STEP_VERSIONS: Mapping[str, int] = {
-    "pixels": 1,
+    "pixels": 2,
     "masks": 1,
     "labels": 1,
     "train": 2,

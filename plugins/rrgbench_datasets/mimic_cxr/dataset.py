@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from rrgbench import SPLITS, ConfigError, Count, DataError, Inputs, Split, Targets
+from rrgbench.text import Placeholders
 from rrgbench_datasets.mimic_cxr.annotation import read_annotation
 from rrgbench_datasets.mimic_cxr.records import (
     RANK,
@@ -26,7 +27,7 @@ from rrgbench_datasets.mimic_cxr.records import (
 )
 from rrgbench_datasets.mimic_cxr.reports import Report, read_files, read_table
 from rrgbench_datasets.mimic_cxr.studies import Rules, Study, prior_studies
-from rrgbench_datasets.preparing import TextRule, prepare_report
+from rrgbench_datasets.preparing import Preparation, TextRule
 from rrgbench_datasets.reading import is_inside
 
 ContextSection = Literal["indication", "history", "comparison"]
@@ -45,7 +46,8 @@ class MIMICCXR:
         reports: ``sections`` parts the reports (text files); ``sectioned_csv`` reads ``mimic_cxr_sectioned.csv``.
         target: the section to write; ``both`` is findings, then impression, of studies that have both.
         context: the sections to read; where they are several, each begins with its name.
-        text: ``r2gen`` cleans the reports of the train split by R2Gen's rule; validate and test stay verbatim.
+        text: how the reports of the train split are cleaned, by R2Gen's rule for one; those that are judged stay verbatim.
+        placeholders, context_placeholders: what becomes of ``___`` in the reports of the train split, and in contexts.
         views: films of these ViewPositions, in this order; the empty one is a film without.
         max_images: of each study the first so many films.
         max_study_images: studies with more films are left out.
@@ -76,6 +78,8 @@ class MIMICCXR:
         target: Literal["findings", "impression", "both"] = "findings",
         context: tuple[ContextSection, ...] = ("indication", "history"),
         text: TextRule = "raw",
+        placeholders: Placeholders = "keep",
+        context_placeholders: Placeholders = "keep",
         views: tuple[ViewPosition, ...] = RANK,
         max_images: Positive | None = None,
         max_study_images: Positive | None = None,
@@ -86,7 +90,8 @@ class MIMICCXR:
         missing_images: Literal["error", "drop"] = "error",
     ) -> None:
         self._root, self._annotation = root, annotation
-        self._target, self._context, self._text, self._item = target, context, text, item
+        self._target, self._context, self._item = target, context, item
+        self._prepare = Preparation(text, "mimic", placeholders, context_placeholders)
         self._priors, self._prior_reports = prior_studies, prior_reports
         self._check(reports)
         self._sources: list[Path] = []
@@ -223,8 +228,6 @@ class MIMICCXR:
                 earlier = priors.get(study.study_id, ())
                 context = self._context_of(study, earlier if self._prior_reports else ())
                 report = self._report(study)
-                if split == "train":
-                    report = prepare_report(report, self._text, "mimic")
                 for name, films in self._items(study):
                     files = tuple(study.files[film.dicom_id] for film in films)
                     views = tuple(view_name(film.view) for film in films)
@@ -232,6 +235,7 @@ class MIMICCXR:
                     items.append((Inputs(name, study.subject_id, files, views, context, ids), Targets(name, report)))
             self._inputs[split] = tuple(asked for asked, _ in items)
             self._targets[split] = tuple(judged for _, judged in items)
+        self._inputs, self._targets = self._prepare.inputs(self._inputs), self._prepare.targets(self._targets)
 
     def _items(self, study: Study) -> Iterator[tuple[str, tuple[Film, ...]]]:
         """What the platform calls studies: one, or as many as it has films."""

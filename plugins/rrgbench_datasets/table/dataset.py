@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from rrgbench import SPLITS, VIEWS, ConfigError, Count, DataError, Inputs, Split, Targets
-from rrgbench_datasets.preparing import TextRule, prepare_report
+from rrgbench.text import Placeholders
+from rrgbench_datasets.preparing import Preparation, TextRule
 from rrgbench_datasets.reading import Mistakes, is_inside, told
 from rrgbench_datasets.table.columns import Cells, check_words, read_map
 from rrgbench_datasets.table.rows import read_rows
@@ -44,7 +45,8 @@ class Table:
         label_values: further words for 1 and 0, as {"": 0}.
         delimiter: what parts the cells of a CSV; a tab in .tsv and a comma else.
         encoding: of a CSV or of JSON lines; UTF-8 with or without a byte order mark.
-        text: ``r2gen`` cleans the reports of the train split by R2Gen's rule for MIMIC-CXR.
+        text: how the reports of the train split are cleaned, by R2Gen's rule for one; those that are judged stay verbatim.
+        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in the reports of the train split, and in contexts.
         missing_reports: ``drop`` leaves out studies without a report.
         missing_images: ``drop`` leaves out films that are not there, and studies that have none.
 
@@ -75,6 +77,8 @@ class Table:
         delimiter: Literal[",", ";", "\t", "|"] | None = None,
         encoding: Literal["utf-8", "utf-16", "cp1252", "latin-1"] = "utf-8",
         text: TextRule = "raw",
+        placeholders: Placeholders = "keep",
+        context_placeholders: Placeholders = "keep",
         missing_reports: Literal["error", "drop"] = "error",
         missing_images: Literal["error", "drop"] = "error",
     ) -> None:
@@ -97,7 +101,7 @@ class Table:
         studies = self._reported(studies, missing_reports)
         studies = self._there(studies, missing_images)
         self._check_once(studies)
-        self._sides(studies, text)
+        self._sides(studies, Preparation(text, "mimic", placeholders, context_placeholders))
 
     def inputs(self, split: Split) -> tuple[Inputs, ...]:
         """The films, views and context of each study, in the order of the table."""
@@ -188,7 +192,7 @@ class Table:
                     self._mistakes.add(DataError(what, expected="own films"))
         self._mistakes.tell()
 
-    def _sides(self, studies: Sequence[Study], text: TextRule) -> None:
+    def _sides(self, studies: Sequence[Study], prepare: Preparation) -> None:
         self._inputs: dict[Split, tuple[Inputs, ...]] = {}
         self._targets: dict[Split, tuple[Targets, ...]] = {}
         for split in SPLITS:
@@ -204,10 +208,8 @@ class Table:
                 )
                 for study in own
             )
-            rule: TextRule = text if split == "train" else "raw"
-            self._targets[split] = tuple(
-                Targets(study.study_id, prepare_report(study.report, rule, "mimic"), study.labels) for study in own
-            )
+            self._targets[split] = tuple(Targets(study.study_id, study.report, study.labels) for study in own)
+        self._inputs, self._targets = prepare.inputs(self._inputs), prepare.targets(self._targets)
 
 
 def _files(file: str | dict[str, str], split: str) -> dict[Split | None, str]:
