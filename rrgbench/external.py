@@ -12,7 +12,7 @@ from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
 from rrgbench.plan import Compiler, Plan, RowPlan, Written
-from rrgbench.plan.compiling import floor_titles, metric_keys, value_names
+from rrgbench.plan.naming import floor_titles, metric_keys, value_names
 from rrgbench.predictions import TextFile
 from rrgbench.row import Row
 from rrgbench.steps.context import write_predictions

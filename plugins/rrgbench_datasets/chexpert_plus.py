@@ -37,7 +37,7 @@ class CheXpertPlus:
         folder: where ``train/`` and ``valid/`` with the films stand in the root; found where it is not given.
         target: the section to write; ``both`` is findings, then impression, or the one that is there.
         text: how the reports of the train split are cleaned, by R2Gen's rule for one; those that are judged stay verbatim.
-        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in the reports of the train split, and in contexts.
+        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in train reports, and in contexts.
         context: the sections of the context, in this order.
         views: which films are kept.
         projection: ``ap`` or ``pa`` keeps of the frontal films only those.

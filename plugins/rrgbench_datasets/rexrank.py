@@ -36,7 +36,7 @@ class ReXrank:
         images: the folder in the root that film paths begin at; ``images``, ``PNG`` or ``files`` where it is not given.
         target: the section to write; ``both`` is ReXrank's form ``Findings: .. Impression: ..``, of what is there.
         text: how the reports of the train split are cleaned, by R2Gen's rule for one; those that are judged stay verbatim.
-        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in the reports of the train split, and in contexts.
+        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in train reports, and in contexts.
         context: ``none`` leaves the context empty.
         films: ``key`` gives the one film that ReXrank gives to models of a single film.
         missing_images: ``drop`` leaves out films that are not there, and studies that have none.

@@ -10,7 +10,8 @@ from rrgbench.data import DataRecord, need_splits, read_dataset
 from rrgbench.errors import RRGBenchError, collect
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
-from rrgbench.plan.compiling import Compiler, Trained, Written, floor_titles
+from rrgbench.plan.compiling import Compiler, Trained, Written
+from rrgbench.plan.naming import floor_titles
 from rrgbench.plan.steps import RESAMPLES, STEP_VERSIONS, Plan, RowPlan, Step
 from rrgbench.store import Store
 from rrgbench.types import SPLITS

@@ -11,8 +11,9 @@ from rrgbench.catalogue import Component
 from rrgbench.cell import EMBEDDINGS, MASKS, Cell, Part, Stage, identity_of
 from rrgbench.data import DataRecord
 from rrgbench.errors import ConfigError
-from rrgbench.experiment import Resolved, value_labels
+from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
+from rrgbench.plan.naming import metric_keys, value_names
 from rrgbench.plan.steps import RESAMPLES, RowPlan, Step
 from rrgbench.types import Split
 
@@ -348,36 +349,6 @@ def _inapplicable(metric: Component, about: Cell | Component, record: DataRecord
     if "labels" in needs and not record.splits["test"].labels:
         return "the data set has no labels of its own"
     return ""
-
-
-def metric_keys(metrics: Sequence[Component]) -> dict[str, Component]:
-    """Metrics by their names; with a number where one stands twice, with other options."""
-    found: dict[str, Component] = {}
-    for metric in metrics:
-        earlier = sum(other.name == metric.name for other in found.values())
-        found[f"{metric.name}#{earlier + 1}" if earlier else metric.name] = metric
-    return found
-
-
-def value_names(metrics: Mapping[str, Component]) -> dict[str, dict[str, str]]:
-    """The names of a row's values: those of its metrics, with the metric in front where an earlier one has the same."""
-    taken: set[str] = set()
-    names: dict[str, dict[str, str]] = {}
-    for key, metric in metrics.items():
-        values = list(metric.attributes["values"])
-        names[key] = {value: f"{key}.{value}" if "#" in key or value in taken else value for value in values}
-        taken |= set(names[key].values())
-    return names
-
-
-def floor_titles(floors: Sequence[Component]) -> list[str]:
-    """The names of floors; with the options that tell them apart where one stands twice."""
-    options = [identity_of(floor.options) for floor in floors]
-    values: list[Any] = []
-    for floor, own in zip(floors, options, strict=True):
-        others = [other for twin, other in zip(floors, options, strict=True) if twin.name == floor.name]
-        values.append({"name": floor.name} | {key: item for key, item in own.items() if any(o[key] != item for o in others)})
-    return value_labels(values)
 
 
 def is_credentialed(payload: Any) -> bool:

@@ -46,7 +46,7 @@ class Table:
         delimiter: what parts the cells of a CSV; a tab in .tsv and a comma else.
         encoding: of a CSV or of JSON lines; UTF-8 with or without a byte order mark.
         text: how the reports of the train split are cleaned, by R2Gen's rule for one; those that are judged stay verbatim.
-        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in the reports of the train split, and in contexts.
+        placeholders, context_placeholders: what becomes of ``XXXX`` and ``___`` in train reports, and in contexts.
         missing_reports: ``drop`` leaves out studies without a report.
         missing_images: ``drop`` leaves out films that are not there, and studies that have none.
 
