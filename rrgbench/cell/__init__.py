@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rrgbench.cell.config import EMBEDDINGS, MODULES, CellConfig, DecodingConfig, StageConfig
-from rrgbench.cell.resolved import Cell, Part, Stage, identity_of, request_of, title_of
+from rrgbench.cell.config import EMBEDDINGS, MODULES, CellConfig, DecodingConfig, KnowledgeConfig, StageConfig
+from rrgbench.cell.resolved import Cell, Knowledge, Part, Stage, identity_of, request_of, title_of
 from rrgbench.cell.resolving import resolve_cell
 
 __all__ = [
@@ -12,6 +12,8 @@ __all__ = [
     "Cell",
     "CellConfig",
     "DecodingConfig",
+    "Knowledge",
+    "KnowledgeConfig",
     "Part",
     "Stage",
     "StageConfig",

@@ -9,6 +9,7 @@ from typing import Any
 from rrgbench.catalogue import Catalogue, Component, did_you_mean
 from rrgbench.catalogue.component import FileOption
 from rrgbench.cell.config import MODULES, CellConfig, StageConfig
+from rrgbench.cell.knowing import resolve_knowledge
 from rrgbench.cell.resolved import Cell, Stage
 from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.interfaces import SOURCES
@@ -216,6 +217,7 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
     own = resolver.component("tokenizers", _own_tokenizer(decoder), "decoder.own_tokenizer") if decoder else None
     annotator = resolver.component("annotators", config.labels, "labels") if config.labels is not None else None
     stages = resolver.stages(config.stages)
+    knowledge = resolve_knowledge(resolver, config, encoders, decoder, stages, annotator)
     if config.decoding.min_new_tokens > config.decoding.max_new_tokens:
         most = f"at most max_new_tokens, {config.decoding.max_new_tokens}"
         resolver.mistake("decoding.min_new_tokens", got=config.decoding.min_new_tokens, expected=most)
@@ -235,6 +237,7 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
         stages=stages,
         decoding=config.decoding,
         dropped=tuple(resolver.dropped),
+        knowledge=knowledge,
     )
 
 

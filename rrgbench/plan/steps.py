@@ -17,6 +17,8 @@ from rrgbench.types import Split
 STEP_VERSIONS: Mapping[str, int] = {
     "pixels": 1,
     "labels": 1,
+    "graph": 1,
+    "active": 1,
     "train": 2,
     "features": 1,
     "auroc": 2,

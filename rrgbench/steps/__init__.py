@@ -11,6 +11,8 @@ _PLACES: Mapping[str, str] = {
     "pixels": "generating",
     "features": "generating",
     "labels": "scoring",
+    "graph": "knowledge",
+    "active": "knowledge",
     "train": "training",
     "auroc": "judging",
     "generate": "generating",
