@@ -53,8 +53,8 @@ def _embeddings(graph: KnowledgeGraph, width: int, names: bool) -> nn.Parameter:
 
 
 class _Edges(nn.Module):
-    """The edges of a graph in both directions. ``index`` (2, 2M); ``kinds`` (2M,), relations that occur, numbered from 0, the
-    reverse direction as it is; ``back`` (2M,) True on the way back; ``weights`` (2M,) in (0, 1], log(1 + count) by the largest."""
+    """The edges of a graph in both directions: ``index`` (2, 2M); ``kinds`` (2M,), the relations that occur, numbered from 0;
+    ``back`` (2M,), True for the reverse of an edge; ``weights`` (2M,) in (0, 1], log(1 + count) by the largest."""
 
     index: Tensor
     kinds: Tensor

@@ -10,7 +10,8 @@ from rrgbench.catalogue import Component
 from rrgbench.cell.config import CellConfig, KnowledgeConfig
 from rrgbench.cell.resolved import Knowledge, Stage
 
-_PRUNING = ("min_count", "min_edge_count", "max_nodes", "co_occurrence")
+PRUNING = ("min_count", "min_edge_count", "max_nodes", "co_occurrence")
+"""The options of the graph; the others are of active nodes."""
 _RETRIEVAL = ("neighbours", "votes")
 
 
@@ -41,7 +42,9 @@ def resolve_knowledge(
     labels: Component | None,
 ) -> Knowledge | None:
     """The knowledge of a cell; None where nothing reads a graph, and what was said of it is dropped."""
-    given, encoded = config.knowledge, config.encoders.get("knowledge") is not None
+    given, encoded = config.knowledge, "knowledge" in encoders
+    if config.encoders.get("knowledge") is not None and not encoded:
+        return None  # its mistake is told
     if not encoded and (decoder is None or "graph" not in decoder.asked_values()):
         if given.model_fields_set:
             resolver.drop("knowledge", "no knowledge encoder here")
@@ -53,7 +56,7 @@ def resolve_knowledge(
     active = _active(resolver, given, encoders, stages) if encoded else None
     if annotator is None:
         return None
-    return Knowledge(annotator, {name: getattr(given, name) for name in _PRUNING}, active)
+    return Knowledge(annotator, {name: getattr(given, name) for name in PRUNING}, active)
 
 
 def _active(

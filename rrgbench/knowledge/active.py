@@ -58,9 +58,7 @@ def thumbnails(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Floats:
 
 def pooled(tokens: np.ndarray[Any, np.dtype[np.float32]]) -> Floats:
     """What an image encoder makes of films (n, N, D) as one vector each, (n, D): the mean of its tokens."""
-    parts = [
-        np.asarray(tokens[first : first + _FILMS], dtype=np.float64).mean(axis=1) for first in range(0, len(tokens), _FILMS)
-    ]
+    parts = [np.asarray(tokens[first : first + _FILMS], dtype=np.float64).mean(axis=1) for first in range(0, len(tokens), _FILMS)]
     return np.concatenate(parts)
 
 

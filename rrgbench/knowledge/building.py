@@ -138,9 +138,7 @@ def _singulars(name: str) -> Iterator[str]:
 
 def _read(graph: ReportGraph, same: Mapping[Key, Key]) -> _Report:
     keys = [None if key is None else same[key] for key in _keys(graph)]
-    told = {
-        (key, _LABELS[entity.label][1]) for entity, key in zip(graph.entities, keys, strict=True) if key is not None
-    }
+    told = {(key, _LABELS[entity.label][1]) for entity, key in zip(graph.entities, keys, strict=True) if key is not None}
     edges = set()
     for entity, source in zip(graph.entities, keys, strict=True):
         for relation, number in entity.relations:

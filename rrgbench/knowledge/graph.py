@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rrgbench.errors import DataError
+from rrgbench.types import License
 
 FORMAT = 1
 CO_OCCURS = "co_occurs"
@@ -53,11 +54,12 @@ class GraphEdge(_Frozen):
 class Graph(_Frozen):
     """The knowledge graph of a train split.
 
-    ``evidence`` maps a finding (of ``rrgbench.findings``) to the places of the nodes that say it. ``pruned`` says how many nodes
-    and edges there were before pruning.
+    ``license`` is that of the data set whose reports were read. ``evidence`` maps a finding (of ``rrgbench.findings``) to the
+    places of the nodes that say it. ``pruned`` says how many nodes and edges there were before pruning.
     """
 
     format: Literal[1] = FORMAT
+    license: License = "open"
     annotator: Annotated[str, Field(max_length=1000)]
     reports: Annotated[int, Field(ge=1, le=2**53)]
     pruned: dict[Literal["nodes", "edges"], _Count] = {}
@@ -88,6 +90,7 @@ class Graph(_Frozen):
 
         told: Mapping[str, str] = {
             "format": str(self.format),
+            "license": json.dumps(self.license),
             "annotator": json.dumps(self.annotator),
             "reports": str(self.reports),
             "pruned": json.dumps(dict(sorted(self.pruned.items()))),

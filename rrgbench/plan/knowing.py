@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rrgbench.catalogue import Component
 from rrgbench.cell import Cell, Stage
 from rrgbench.data import DataRecord
 from rrgbench.plan.steps import Step
@@ -41,9 +42,13 @@ def graph_step(compiler: Compiler, cell: Cell, record: DataRecord) -> str:
     """The graph of the train split, by the cell's annotator."""
     known = cell.knowledge
     assert known is not None, "asked for cells that read a graph alone"
-    payload = {"annotator": known.annotator, "targets": record.splits["train"].targets, "pruning": dict(known.pruning)}
-    title = f"knowledge graph of {cell.dataset.name} by {known.annotator.name}"
-    return compiler.add(Step("graph", title, payload, license=record.license))
+    return compiler.add(graph_of(cell.dataset.name, record, known.annotator, known.pruning))
+
+
+def graph_of(dataset: str, record: DataRecord, annotator: Component, pruning: Mapping[str, Any]) -> Step:
+    """The step that builds the graph of a data set's train reports."""
+    payload = {"annotator": annotator, "targets": record.splits["train"].targets, "pruning": dict(pruning)}
+    return Step("graph", f"knowledge graph of {dataset} by {annotator.name}", payload, license=record.license)
 
 
 def _active(compiler: Compiler, cell: Cell, record: DataRecord, split: Split, finals: Finals, seed: int) -> str:
@@ -60,7 +65,7 @@ def _active(compiler: Compiler, cell: Cell, record: DataRecord, split: Split, fi
         upstream |= films
     elif source == "image":
         drawn = seed
-        stage, final = next(pair for pair in reversed(earlier) if "finding_logits" in pair[0].needs)
+        final = next(final for stage, final in reversed(earlier) if "finding_logits" in stage.needs)
         payload |= {
             "model": cell.parts(("image",), frozenset({"finding_logits"})),
             "validate_inputs": record.splits["validate"].inputs,
@@ -77,7 +82,7 @@ def _active(compiler: Compiler, cell: Cell, record: DataRecord, split: Split, fi
 def _films(
     compiler: Compiler, cell: Cell, record: DataRecord, split: Split, earlier: Finals, seed: int
 ) -> tuple[Upstream, int | None]:
-    """What train films and those of a split look like: through the image encoder that earlier stages trained, else as they are."""
+    """The films of a split and those of train: through the image encoder that earlier stages trained, else as they are."""
     newest = [final for stage, final in earlier if "image" in stage.modules][-1:]
     sides: Mapping[str, Split] = {"": split, "train_": "train"}
     if not newest:

@@ -5,13 +5,12 @@ No step here is handed a target of validate or test; ``active`` of a train study
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from rrgbench.errors import DataError
 from rrgbench.interfaces import Annotator
 from rrgbench.knowledge.active import (
+    Bools,
     Floats,
     finding_nodes,
     looks,
@@ -37,18 +36,19 @@ def graph(context: Context) -> Result:
     reports = annotator([target.report for target in targets])
     by_study = {target.study_id: report for target, report in zip(targets, reports, strict=True)}
     found, mentions = build_graph(by_study, str(annotator.identity), Pruning(**context.payload["pruning"]))
+    found = found.model_copy(update={"license": context.request["license"]})
     (context.draft / "graph.json").write_text(found.text(), encoding="utf-8")
     (context.draft / "mentions.json").write_text(mentions.text(), encoding="utf-8")
     return Result()
 
 
 def active(context: Context) -> Result:
-    """Which nodes are active for each study of a split; files: active.npy, bool (n, G), and active.json, what there is to tell."""
+    """Which nodes are active for each study of a split; files: active.npy, bool (n, G), and active.json about it."""
     known = read_graph(context.upstream("graph")[0] / "graph.json")
     return {"all": _everything, "retrieved": _retrieved, "image": _seen}[context.payload["source"]](context, known)
 
 
-def _write(context: Context, found: np.ndarray, **told: object) -> None:  # type: ignore[type-arg]
+def _write(context: Context, found: Bools, **told: object) -> None:
     np.save(context.draft / "active.npy", found, allow_pickle=False)
     write_json(context.draft / "active.json", {"source": context.payload["source"], **summary(found), **told})
 
@@ -98,9 +98,3 @@ def _seen(context: Context, known: Graph) -> Result:
     told = {name: None if np.isinf(limit) else float(limit) for name, limit in zip(names, chosen, strict=True)}
     _write(context, seen(probabilities, chosen, table), thresholds=told)
     return Result(domain)
-
-
-def active_nodes(folder: Path) -> np.ndarray:  # type: ignore[type-arg]
-    """bool (n, G) of an artifact of ``active``."""
-    found: np.ndarray = np.load(folder / "active.npy", allow_pickle=False)  # type: ignore[type-arg]
-    return found

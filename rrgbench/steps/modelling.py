@@ -17,7 +17,6 @@ from rrgbench.interfaces import Tokenizer
 from rrgbench.knowledge.graph import RELATIONS, read_graph
 from rrgbench.model import Heads, Model
 from rrgbench.steps.context import Context
-from rrgbench.steps.knowledge import active_nodes
 from rrgbench.store import read_done, read_json
 from rrgbench.training import load_parts, numerics_domain
 from rrgbench.training.process import seed_everything
@@ -117,7 +116,7 @@ def study_set(
         report_tokenizer=tokenizer if targets is not None else None,
         report_encoder_tokenizer=context_tokenizer if embeds and targets is not None else None,
         label_names=tuple(labels) if targets is not None else (),
-        active_nodes=active_nodes(active[0]) if active else None,
+        active_nodes=np.load(active[0] / "active.npy", allow_pickle=False) if active else None,
     )
 
 

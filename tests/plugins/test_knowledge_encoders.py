@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from rrgbench_knowledge_encoders import Gat, Gcn, rrgbench_knowledge_encoders
 
 from rrgbench import ConfigError, KnowledgeGraph, Node
 from rrgbench.testing import KnowledgeEncoderContract, toy_graph
-from rrgbench_knowledge_encoders import Gat, Gcn, rrgbench_knowledge_encoders
 
 torch.set_num_threads(1)
 
@@ -93,7 +93,9 @@ def test_attention_reads_the_direction_of_an_edge() -> None:
 def test_states_are_computed_once_a_batch(component: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = _made(component, toy_graph())
     calls = []
-    monkeypatch.setattr(encoder.layers[0], "forward", lambda *given, run=encoder.layers[0].forward: calls.append(1) or run(*given))
+    monkeypatch.setattr(
+        encoder.layers[0], "forward", lambda *given, run=encoder.layers[0].forward: calls.append(1) or run(*given)
+    )
     encoder(torch.rand(50, 3) > 0.5)
     assert calls == [1]
 
