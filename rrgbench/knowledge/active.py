@@ -47,11 +47,10 @@ def thumbnails(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Floats:
     found = []
     for first in range(0, len(pixels), _FILMS):
         grey = np.asarray(pixels[first : first + _FILMS], dtype=np.float64).mean(axis=1)
-        for axis in (1, 2):
-            block = max(grey.shape[axis] // _SIDE, 1)
-            starts = np.arange(0, grey.shape[axis] - block + 1, block)
-            grey = np.add.reduceat(grey, starts, axis=axis)
-        flat = grey.reshape(len(grey), -1)
+        high, wide = (max(size // _SIDE, 1) for size in grey.shape[1:])
+        rows, columns = grey.shape[1] // high, grey.shape[2] // wide
+        blocks = grey[:, : rows * high, : columns * wide].reshape(len(grey), rows, high, columns, wide)
+        flat = blocks.mean(axis=(2, 4)).reshape(len(grey), -1)
         found.append(flat - flat.mean(axis=1, keepdims=True))
     return np.concatenate(found)
 

@@ -142,7 +142,7 @@ def _read(graph: ReportGraph, same: Mapping[Key, Key]) -> _Report:
     edges = set()
     for entity, source in zip(graph.entities, keys, strict=True):
         for relation, number in entity.relations:
-            target = keys[number] if 0 <= number < len(keys) else None
+            target = keys[number]
             if relation in RELATIONS and source is not None and target is not None and source != target:
                 edges.add((source, target, relation))
     evidence = {
