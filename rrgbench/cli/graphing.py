@@ -89,7 +89,7 @@ def _of_experiment(catalogue: Catalogue, store: Store, path: Path, overrides: li
         raise ConfigError(f"{path}: no cell reads a knowledge graph", hint="name an encoder: base.encoders.knowledge")
     if len(graphs) > 1:
         got = f"{len(graphs)} graphs, since its axes change how one is built"
-        raise ConfigError(f"{path}", got=got, expected="one", hint="choose by --set axes.PATH=[VALUE]")
+        raise ConfigError(f"{path}", got=got, expected="one", hint="choose by --set 'axes={PATH: [VALUE]}'")
     return plan, graphs[0]
 
 
