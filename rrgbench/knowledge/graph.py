@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rrgbench.errors import DataError
 from rrgbench.types import License
 
-FORMAT = 1
 CO_OCCURS = "co_occurs"
 RELATIONS: tuple[str, ...] = ("modify", "located_at", "suggestive_of", CO_OCCURS)
 """The types of edges; the place in this tuple is the type's number. The first three are RadGraph's, and directed."""
@@ -58,7 +57,7 @@ class Graph(_Frozen):
     places of the nodes that say it. ``pruned`` says how many nodes and edges there were before pruning.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     license: License = "open"
     annotator: Annotated[str, Field(max_length=1000)]
     reports: Annotated[int, Field(ge=1, le=2**53)]
