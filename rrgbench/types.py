@@ -181,11 +181,14 @@ class Node:
 
 @dataclass(frozen=True)
 class KnowledgeGraph:
-    """Built from the train split only. edges: (2, M) int64; edge_types: (M,) int64."""
+    """Built from the train split only. edges: (2, M) int64, from and to; edge_types: (M,) int64 into ``relations``;
+    edge_counts: (M,) float, in how many train reports an edge stands, None where nobody counted."""
 
     nodes: tuple[Node, ...]
     edges: Tensor
     edge_types: Tensor
+    relations: tuple[str, ...] = ()
+    edge_counts: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ CATALOGUE = toy.make_catalogue()
 FULL: dict[str, Any] = {
     "dataset": {"name": "toy", "studies": 5},
     "encoders": {"image": {"name": "cnn", "size": 16}, "text": "bert", "knowledge": "gcn"},
+    "knowledge": {"annotator": "reader"},
     "fusion": {"name": "gating", "heads": 4},
     "tokenizer": "auto",
     "decoder": {"name": "rnn", "layers": 3, "vocabulary": 70},
@@ -72,6 +73,7 @@ def test_what_a_cell_lacks_is_dropped_everywhere_and_said() -> None:
         "stages.first.train.knowledge (no knowledge here)",
         "stages.first.adapters.text (no text here)",
         "stages.first.lr.knowledge (no knowledge here)",
+        "knowledge (no knowledge encoder here)",
     )
     assert _cell(FULL).dropped == ()
 
@@ -306,6 +308,7 @@ def _with_part(path: str, value: Any) -> dict[str, Any]:
         "select": {"metric": "bleu_4"},
         "floors": [],
         "base.encoders": {"image": "cnn", "text": "bert", "knowledge": "gcn"},
+        "base.knowledge": {"annotator": "reader", "active": "all"},
         "base.tokenizer": "word",
         "base.stages": {"s": {"adapters": {}, "losses": {"cross_entropy": 1.0}}},
     }

@@ -207,6 +207,7 @@ def test_the_licence_is_told_to_every_step(monkeypatch: pytest.MonkeyPatch) -> N
     stages["fusion"] |= {"augment": False, "cached": ["image"]}
     read = {"base.labels": "reader", "base.masks": "outline"}
     every = GRID | read | {"base.stages": stages, "metrics": ["bleu", "clip"]}
+    every |= {"base.encoders": {"image": "cnn", "text": "bert", "knowledge": "gcn"}}
     plan = toy.plan(monkeypatch, every, toy.make_record("credentialed"))
     assert {step.kind for step in plan.steps.values()} == set(step_code.STEP_VERSIONS)
     assert {step.request()["license"] for step in plan.steps.values()} == {"credentialed"}

@@ -41,9 +41,9 @@ def data_check(
     from rrgbench.catalogue import Catalogue
     from rrgbench.checking import check
     from rrgbench.cli.checked import print_checked
-    from rrgbench.cli.outside import with_options
+    from rrgbench.cli.outside import dataset_options
 
-    component = Catalogue.load().resolve("datasets", with_options(name, options or []), "NAME")
+    component = Catalogue.load().resolve("datasets", dataset_options(name, options or []), "NAME")
     with _bar(quiet=as_json) as progress:
         checked = check(component, root, films=films, progress=progress)
     if as_json:

@@ -111,7 +111,7 @@ class _Asked:
         if self.references is not None:
             source = reference_source(store, read_texts(self.references, ("reference", "report")))
         else:
-            component = catalogue.resolve("datasets", with_options(self.dataset, self.options), "--dataset")
+            component = catalogue.resolve("datasets", dataset_options(self.dataset, self.options), "--dataset")
             source = dataset_source(store, component, self.root, "validate" if self.split == "validate" else "test")
         left_out: dict[str, str] = {}
         if metrics is None:
@@ -158,8 +158,8 @@ def _list(text: str, where: str) -> list[Any]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def with_options(dataset: str | None, options: Sequence[str]) -> Any:
-    """A data set and its ``option=value`` as an experiment writes them."""
+def dataset_options(dataset: str | None, options: Sequence[str]) -> Any:
+    """A data set with its options, in the words of an experiment, from ``--set OPTION=VALUE``."""
     from rrgbench.experiment.paths import set_path
 
     value: Any = {"name": dataset}

@@ -13,6 +13,7 @@ from rrgbench.data import DataRecord
 from rrgbench.errors import ConfigError
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
+from rrgbench.plan.knowing import knowledge
 from rrgbench.plan.naming import metric_keys, value_names
 from rrgbench.plan.steps import RESAMPLES, RowPlan, Step
 from rrgbench.types import Split
@@ -90,11 +91,14 @@ class Compiler:
         """What a stage reads of films: prepared, or through the frozen encoder that earlier stages (``before``) trained."""
         if not stage.is_cached:
             return self.pixels(cell, record, split) if "image" in stage.modules else {}
+        return {"features": (self.features(cell, record, split, before, seed),)}
+
+    def features(self, cell: Cell, record: DataRecord, split: Split, before: Sequence[str], seed: int) -> str:
+        """What the image encoder of earlier stages (``before``) makes of the films of a split."""
         payload = {"model": cell.parts(("image",), frozenset()), "inputs": record.splits[split].inputs}
         upstream = {"checkpoint": tuple(before), **self.pixels(cell, record, split)}
         title = f"features of {split} films of {cell.dataset.name} by {cell.encoders['image'].name}, seed {seed}"
-        step = Step("features", title, payload, upstream, seed, _folders(record, split), record.license)
-        return {"features": (self.add(step),)}
+        return self.add(Step("features", title, payload, upstream, seed, _folders(record, split), record.license))
 
     def labels(self, cell: Cell, record: DataRecord, split: Split, asked: bool = True) -> dict[str, tuple[str, ...]]:
         """The findings that reports of a split state, by the cell's annotator; none where the data set's own are read."""
@@ -148,6 +152,7 @@ class Compiler:
                     "labels": self.own_labels(cell, record, asked),
                 }
                 films = self.films(cell, stage, record, "train", seen, seed)
+                films |= knowledge(self, cell, record, "train", stage.modules, finals, seed)
                 upstream = films | self.labels(cell, record, "train", asked) | {"start": (rungs[-1],) if rungs else start}
                 upstream |= self.masks(cell, record, "train", bool(stage.needs & MASKS))
                 title = f"train {stage.name} {first + 1}-{last} of {_who(cell, stage)}, seed {seed}"
@@ -209,6 +214,7 @@ class Compiler:
         last = cell.stages[-1]
         seen = checkpoints(trained.finals[:-1], frozenset({"image"}))
         films = self.films(cell, last, record, split, seen, seed) or self.pixels(cell, record, split)
+        films |= knowledge(self, cell, record, split, (*cell.encoders, "decoder"), trained.finals, seed)
         payload = {
             "model": cell.model,
             "train": _both_sides(record, "train"),

@@ -18,6 +18,8 @@ STEP_VERSIONS: Mapping[str, int] = {
     "pixels": 2,
     "masks": 1,
     "labels": 1,
+    "graph": 1,
+    "active": 1,
     "train": 2,
     "features": 1,
     "auroc": 2,
