@@ -38,6 +38,7 @@ NAMED_COMPONENTS: dict[str, str] = {
     "rrgbench/cli/app.py": "the default executor is local",
     "rrgbench/cli/search.py": "the default executor is local",
     "rrgbench/cli/outside.py": "the default executor is local",
+    "rrgbench/cli/graphing.py": "the default executor is local",
 }
 """File of the platform -> why a component's name may stand in it."""
 

@@ -92,12 +92,7 @@ class CheXpertPlus:
             studies = {name: studies[name] for name in found}
             self._counts.append(Count("films that are there", len(found), sum(map(len, found.values()))))
         studies = self._with_target(studies, wanted)
-        truth: Mapping[str, dict[str, int]] = {}
-        if labels != "none":
-            file = find_labels(root, labels)
-            first = {study.films[0].path: name for name, study in studies.items()}
-            truth = read_labels(file, first, int(uncertain == "present"))
-            self._sources.append(file)
+        truth = self._labels(root, labels, studies, int(uncertain == "present")) if labels != "none" else {}
         splits = _split(studies.values(), validate_share, test_share)
         self._counts += [_count(f"{split}: {_rule(split, validate_share, test_share)}", splits[split]) for split in SPLITS]
         priors = dict(earlier(studies, prior_studies))
@@ -128,6 +123,14 @@ class CheXpertPlus:
     def counts(self) -> tuple[Count, ...]:
         """What is left after each rule."""
         return tuple(self._counts)
+
+    def _labels(
+        self, root: Path, labels: Literal["findings", "impression", "report"], studies: Mapping[str, Study], uncertain: int
+    ) -> Mapping[str, dict[str, int]]:
+        """The published labels of each study, those of its first film."""
+        file = find_labels(root, labels)
+        self._sources.append(file)
+        return read_labels(file, {study.films[0].path: name for name, study in studies.items()}, uncertain)
 
     def _with_films(self, studies: Mapping[str, Study], views: Sequence[str], projection: str) -> dict[str, Study]:
         """The studies that have a film of these views and this projection, with those films."""

@@ -59,7 +59,7 @@ def rebuild(
             f"{source}: {len(missing)} studies of R2Gen's split are not there with findings and two films",
             got=f"no {missing[0]}",
             expected=f"all {sum(map(len, known.values()))}",
-            hint="fetch the reports again",
+            hint="fetch the reports again; or is annotation.json of R2Gen missing from the folder?",
         )
     splits["train"] += [_as_published(study, _id(study)) for study in kept.values()]
     counts = (
