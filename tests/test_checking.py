@@ -276,6 +276,29 @@ def test_wrong_options_and_names_are_one_line(table: Path, tmp_path: Path, shell
         assert words in ran.err and ran.out == ""
 
 
+BAD = """
+import rrgbench
+
+class Bad:
+    license = "open"
+    def inputs(self, split): raise ValueError("no such split")
+    def targets(self, split): return ()
+    def sources(self): return ()
+
+@rrgbench.hookimpl
+def rrgbench_datasets():
+    return {"bad": Bad}
+"""
+
+
+@pytest.mark.heavy
+def test_a_data_set_that_fails_in_its_own_code_is_one_line(plugin: Any, tmp_path: Path, shell: Callable[..., Any]) -> None:
+    environment = plugin("badset", BAD) | {"RRGBENCH_PLUGINS": "badset", "RRGBENCH_CACHE": str(tmp_path / "cache")}
+    ran = shell("data", "check", "bad", env=environment)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "error: data set bad could not be read; got ValueError: no such split\n"
+
+
 @pytest.mark.heavy
 def test_nothing_is_written_beside_the_data(table: Path, tmp_path: Path, shell: Callable[..., Any]) -> None:
     before = sorted(path.name for path in table.iterdir())

@@ -6,6 +6,7 @@ told, only numbers about them: a data set may be credentialed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -54,8 +55,9 @@ def check(component: Component, root: Path | None, *, films: bool = True, progre
         with said.open("wb") as stderr, subprocess.Popen(command, stdin=-1, stdout=-1, stderr=stderr, text=True) as child:
             assert child.stdin is not None and child.stdout is not None
             try:
-                child.stdin.write(json.dumps(request))
-                child.stdin.close()
+                with contextlib.suppress(BrokenPipeError):  # it ended before it read; what it said is told below
+                    child.stdin.write(json.dumps(request))
+                    child.stdin.close()
                 for line in child.stdout:
                     done, _, total = line.strip().partition("/")
                     if progress is not None and done.isdecimal() and total.isdecimal():
