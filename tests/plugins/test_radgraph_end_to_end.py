@@ -78,7 +78,7 @@ def test_radgraph_makes_labels_and_scores_and_annotates_no_text_twice(tmp_path: 
     assert _kept(store) == keys
 
     run(changes | {"name": "by-lexicon", "metrics": ["radgraph"], "select": {"metric": "radgraph_partial"}})
-    refused = shell("compare", "by-radgraph:constant", "by-lexicon:constant", "--store", store, env=environment)
+    refused = shell("compare", "by-radgraph:base", "by-lexicon:base", "--store", store, env=environment)
     assert refused.code == 2 and "may not be compared: they differ in metric (of radgraph_partial)" in refused.err
     assert _kept(store) == keys, "a lexicon is faster than a memo"
 
@@ -88,6 +88,6 @@ def test_weights_that_are_missing_fail_the_step_in_one_line(tmp_path: Path, shel
     metrics = [{"name": "radgraph", "annotator": "radgraph"}, "bleu"]
     path = write_experiment(tmp_path, {"axes": {}, "metrics": metrics, "floors": ["random"]})
     ran = shell("run", path, "--store", tmp_path / "store", env={"XDG_CACHE_HOME": str(tmp_path / "none")}, timeout=3000)
-    assert ran.code == 1 and "no weights of radgraph" in ran.err and "name it by the option weights" in ran.err
+    assert ran.code == 2 and "no weights of radgraph" in ran.err and "name it by the option weights" in ran.err
     assert "Traceback" not in ran.err
     assert not list((tmp_path / "store").glob("memo/*/*"))
