@@ -36,6 +36,7 @@ NAMED_COMPONENTS: dict[str, str] = {
     "rrgbench/text/sections.py": "names of a report's sections",
     "rrgbench/runner/worker.py": "names of libraries whose versions are provenance; device auto",
     "rrgbench/cli/app.py": "the default executor is local",
+    "rrgbench/text/sections.py": "findings is a section of reports",
     "rrgbench/cli/search.py": "the default executor is local",
     "rrgbench/cli/outside.py": "the default executor is local",
     "rrgbench/cli/graphing.py": "the default executor is local",
