@@ -102,10 +102,7 @@ class CheXpertPlus:
             for split, those in splits.items()
         }
         self._targets = {
-            split: tuple(
-                Targets(study.study_id, _report(study, wanted, text if split == "train" else "raw"), truth.get(study.study_id))
-                for study in those
-            )
+            split: tuple(_targets(study, wanted, text if split == "train" else "raw", truth) for study in those)
             for split, those in splits.items()
         }
 
@@ -242,6 +239,6 @@ def _inputs(study: Study, context: Iterable[str], films: Sequence[Path], priors:
     return Inputs(study.study_id, study.subject, tuple(films), tuple(film.view for film in study.films), told, priors)
 
 
-def _report(study: Study, wanted: Sequence[str], rule: TextRule) -> str:
+def _targets(study: Study, wanted: Sequence[str], rule: TextRule, labels: Mapping[str, dict[str, int]]) -> Targets:
     report = " ".join(study.sections[name] for name in wanted if name in study.sections)
-    return prepare_report(report, rule, "mimic")
+    return Targets(study.study_id, prepare_report(report, rule, "mimic"), labels.get(study.study_id))
