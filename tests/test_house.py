@@ -33,7 +33,6 @@ NAMED_COMPONENTS: dict[str, str] = {
     "rrgbench/cell/config.py": "defaults that an experiment may leave out: tokenizer auto, loss cross_entropy",
     "rrgbench/experiment/__init__.py": "the default protocol is raw: nothing is done to a text that nobody asked for",
     "rrgbench/runner/__init__.py": "the default executor is local",
-    "rrgbench/text/sections.py": "names of a report's sections",
     "rrgbench/runner/worker.py": "names of libraries whose versions are provenance; device auto",
     "rrgbench/cli/app.py": "the default executor is local",
     "rrgbench/text/sections.py": "findings is a section of reports",
