@@ -83,7 +83,7 @@ def find_root(component: Component, root: Path | None) -> Path | None:
     """
     if "root" not in component.values:
         return None
-    hint = "give dataset.root (--set base.dataset.root=FOLDER), or set RRGBENCH_DATA to the folder that holds it"
+    hint = "set RRGBENCH_DATA to the folder that holds it, or give --root (for an experiment: --set base.dataset.root=FOLDER)"
     if root is None:
         base = os.environ.get("RRGBENCH_DATA", "").strip()
         if not base:

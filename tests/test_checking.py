@@ -201,7 +201,7 @@ def test_what_is_shown_holds_numbers_and_repairs_and_no_markup(capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "[bold]toy" in out and "with [red]findings" in out and "\x1b[31m" not in out
     assert "error: a?[31m film. Repair: fetch it" in out
-    assert "NOT RIGHT: 1 things must be repaired; 0 warnings" in out
+    assert "NOT RIGHT: 1 thing to repair; 0 warnings" in out
     assert LONG not in out and "Cough" not in out
 
 
@@ -253,7 +253,7 @@ def test_what_must_be_repaired_is_told_together_with_exit_2(table: Path, tmp_pat
     ran = shell("data", "check", "table", "--root", root, "--set", CONTEXT)
     assert (ran.code, "Traceback" in ran.err) == (2, False)
     assert "error: film " in ran.out and "3.png of study 3 cannot be read" in ran.out
-    assert "1 films stand in two splits" in ran.out and "NOT RIGHT: 1 things must be repaired" in ran.out
+    assert "1 films stand in two splits" in ran.out and "NOT RIGHT: 1 thing to repair" in ran.out
     text = (root / "table.csv").read_text()
     (root / "table.csv").write_text(text.replace(",train,", ",trein,", 2))
     ran = shell("data", "check", "table", "--root", root, "--json")

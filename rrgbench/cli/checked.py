@@ -43,7 +43,7 @@ def print_checked(checked: Checked) -> None:
             soft_wrap=True,
         )
     errors = sum(finding.level == "error" for finding in checked.findings)
-    end = f"NOT RIGHT: {errors} things must be repaired" if errors else "RIGHT: a run can read it"
+    end = f"NOT RIGHT: {errors} {'thing' if errors == 1 else 'things'} to repair" if errors else "RIGHT: a run can read it"
     console.print(_line(f"{end}; {len(checked.findings) - errors} warnings"))
 
 
