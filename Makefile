@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+INSTALL = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable
 PAGE = $(abspath $(or $(RRGBENCH_STORE),store))/leaderboard.html
 SANDBOX = $(if $(filter 0,$(shell id -u)),--no-sandbox)  # chromium has none for root
 
@@ -34,6 +34,7 @@ bench: $(STAMP)  ## speed as ratios, side by side, in one run
 	$(BIN)/python benchmarks/run.py
 
 # The virtual environment is made once, and again when what it is made from changes. The demo needs none of the optional parts.
+# Not compiled: most files of the large libraries are never imported, and those that are compile themselves.
 $(BASE): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rrgbench needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
