@@ -35,6 +35,7 @@ NAMED_COMPONENTS: dict[str, str] = {
     "rrgbench/runner/__init__.py": "the default executor is local",
     "rrgbench/runner/worker.py": "names of libraries whose versions are provenance; device auto",
     "rrgbench/cli/app.py": "the default executor is local",
+    "rrgbench/cli/graphing.py": "the default executor is local",
     "rrgbench/cli/search.py": "the default executor is local",
     "rrgbench/cli/outside.py": "the default executor is local",
 }
