@@ -138,6 +138,22 @@ def test_retrieved_nodes_are_those_that_enough_neighbours_state() -> None:
     assert two.tolist() == [[False, True, False, False], [False] * 4, [True, True, False, False]]
 
 
+def test_what_the_reports_of_a_subject_state_makes_no_node_of_its_own_studies_active() -> None:
+    inputs, train = random_looks(40, 6, subjects=12)
+    near = nearest(train, train, 3)
+    ids = [one.study_id for one in inputs]
+    random = np.random.default_rng(7)
+    said = {study_id: tuple(random.choice(8, 3, replace=False).tolist()) for study_id in ids}
+    before = retrieved(near, ids, Mentions(said), 8, 1)
+    changed = 0
+    for subject in sorted({one.subject_id for one in inputs}):
+        own = [place for place, one in enumerate(inputs) if one.subject_id == subject]
+        after = retrieved(near, ids, Mentions(said | {ids[place]: (0, 1, 2, 3, 4, 5, 6, 7) for place in own}), 8, 1)
+        assert np.array_equal(before[own], after[own])
+        changed += int((before != after).any())
+    assert changed > 6, "the reports of others count"
+
+
 # Findings.
 
 

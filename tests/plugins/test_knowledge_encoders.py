@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import Any
 
@@ -111,6 +112,16 @@ def test_nodes_that_share_a_word_start_alike_by_option() -> None:
 def test_heads_divide_the_width() -> None:
     with pytest.raises(ConfigError, match="option `heads`; got 3; expected a divisor of the width 8"):
         Gat(toy_graph(), width=8, heads=3)
+
+
+def test_the_plugin_is_there_without_torch_geometric() -> None:
+    code = (
+        "import sys; sys.modules['torch_geometric'] = None\n"
+        "import rrgbench_knowledge_encoders as plugin\n"
+        "assert sorted(plugin.rrgbench_knowledge_encoders()) == ['gat', 'gcn']"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("component", "name"), [(Gcn, "gcn"), (Gat, "gat")])
