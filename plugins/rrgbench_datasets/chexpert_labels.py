@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rrgbench import DataError
-from rrgbench_datasets.streams import json_objects
+from rrgbench_datasets.reading import json_objects
 
 FINDINGS = (
     "Enlarged Cardiomediastinum",
@@ -56,7 +56,7 @@ def read_labels(path: Path, films: Mapping[str, str], uncertain: int) -> dict[st
     """
     found: dict[str, dict[str, int]] = {}
     seen: set[str] = set()
-    for where, item in json_objects(path, "the labels that are published with CheXpert Plus"):
+    for where, item in json_objects(path, listed=True, nan=True, hint="take the labels that are published with CheXpert Plus"):
         film = item.get("path_to_image")
         if not isinstance(film, str):
             raise DataError(f"{where}: path_to_image", got="nothing or no text", expected="the film's path")

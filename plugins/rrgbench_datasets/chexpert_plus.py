@@ -13,7 +13,7 @@ from rrgbench.text import Placeholders
 from rrgbench_datasets.chexpert_labels import find_labels, read_labels
 from rrgbench_datasets.chexpert_table import ContextSection, Film, Study, earlier, read_studies
 from rrgbench_datasets.preparing import Preparation, TextRule
-from rrgbench_datasets.streams import inside, is_film
+from rrgbench_datasets.reading import Films, inside, stem
 
 _FOLDERS = ("PNG", "PNG/PNG", ".", "CheXpert-v1.0", "CheXpert-v1.0-small")
 _DRAWS = 2**63
@@ -80,14 +80,16 @@ class CheXpertPlus:
         missing_images: Literal["error", "drop"] = "error",
     ) -> None:
         _check_options(context, views, validate_share, test_share)
-        path = root / inside(table, "option table", ConfigError)
+        path = root / inside("option table", table, ConfigError)
         wanted = ("findings", "impression") if target == "both" else (target,)
         studies = read_studies(path, (*wanted, *context))
         self._sources = [path]
         self._counts = [_count("all rows of the table", studies.values())]
         studies = self._with_films(studies, views, projection)
-        films = _Films(_film_folder(root, folder), drop=missing_images == "drop")
-        found = {name: there for name, study in studies.items() if (there := films.of(study))}
+        tree = _film_folder(root, folder)
+        films = Films(tree, missing_images)
+        found = {name: there for name, study in studies.items() if (there := _files(study, films, tree))}
+        films.tell()
         if films.dropped:
             studies = {name: studies[name] for name in found}
             self._counts.append(Count("films that are there", len(found), sum(map(len, found.values()))))
@@ -173,7 +175,7 @@ def _count(rule: str, studies: Iterable[Study]) -> Count:
 
 
 def _film_folder(root: Path, folder: str | None) -> Path:
-    names = _FOLDERS if folder is None else (str(inside(folder, "option folder", ConfigError)),)
+    names = _FOLDERS if folder is None else (str(inside("option folder", folder, ConfigError)),)
     for name in names:
         if any((root / name / split).is_dir() for split in ("train", "valid")):
             return root / name
@@ -182,36 +184,12 @@ def _film_folder(root: Path, folder: str | None) -> Path:
     raise DataError("the films are missing", got=f"no folder train or valid in {looked}", expected="it in one", hint=hint)
 
 
-class _Films:
-    """Finds the files of films: as the table names them, or with the other suffix (the PNG tree has .png for .jpg)."""
-
-    def __init__(self, folder: Path, *, drop: bool) -> None:
-        self._folder, self._drop = folder, drop
-        self._suffixes = (".png", ".jpg") if "PNG" in folder.parts else (".jpg", ".png")
-        self.dropped = 0
-
-    def of(self, study: Study) -> list[Path]:
-        """The files of a study's films, which keeps only those that are there."""
-        found = [(film, path) for film in study.films if (path := self._find(study, film)) is not None]
-        study.films = [film for film, _ in found]
-        return [path for _, path in found]
-
-    def _find(self, study: Study, film: Film) -> Path | None:
-        where = f"study {study.study_id}"
-        stem = film.path.rpartition(".")[0]
-        for suffix in self._suffixes:
-            path = self._folder / f"{stem}{suffix}"
-            if is_film(path, where):
-                return path
-        if self._drop:
-            self.dropped += 1
-            return None
-        raise DataError(
-            f"{where}: a film is missing",
-            got=f"no file {self._folder / stem}.png or .jpg",
-            expected="the film",
-            hint="fetch it, or set the option missing_images to drop",
-        )
+def _files(study: Study, films: Films, folder: Path) -> list[Path]:
+    """The files of a study's films, which keeps only those that are there. The table says .jpg, and the PNG tree has .png."""
+    suffix = ".png" if "PNG" in folder.parts else ".jpg"
+    found = [(film, films.find(f"study {study.study_id}", stem(film.path) + suffix)) for film in study.films]
+    study.films = [film for film, path in found if path is not None]
+    return [path for _, path in found if path is not None]
 
 
 def _split(studies: Iterable[Study], validate_share: float, test_share: float | None) -> dict[Split, list[Study]]:

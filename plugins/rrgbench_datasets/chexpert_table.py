@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from rrgbench import DataError
-from rrgbench_datasets.streams import checked_text, csv_rows, flat
+from rrgbench_datasets.reading import checked_text, csv_rows, one_line
 
 Section = Literal["findings", "impression"]
 ContextSection = Literal["clinical_history", "history", "comparison"]
@@ -38,7 +38,6 @@ class Study:
     subject: str
     split: str
     order: int
-    line: int
     films: list[Film] = field(default_factory=list)
     sections: dict[str, str] = field(default_factory=dict)
     differs: bool = False
@@ -62,8 +61,8 @@ def read_studies(path: Path, sections: tuple[str, ...]) -> dict[str, Study]:
     films: set[str] = set()
     names = tuple(f"section_{name}" for name in sections)
     hint = "the root should hold CheXpert Plus's table of reports"
-    for line, (place, view, projection, patient, order, split, *texts) in csv_rows(path, (*_COLUMNS, *names), hint):
-        where = f"{path}, line {line}"
+    for where, row in csv_rows(path, (*_COLUMNS, *names), hint=hint):
+        place, view, projection, patient, order, split, *texts = (row[name] for name in (*_COLUMNS, *names))
         match = _PATH.fullmatch(place)
         if match is None:
             raise DataError(f"{where}: path_to_image", got=repr(place[:200]), expected="train/patient1/study1/view1_frontal.jpg")
@@ -74,7 +73,7 @@ def read_studies(path: Path, sections: tuple[str, ...]) -> dict[str, Study]:
         _check_subject(where, subject, patient, split, subjects)
         study = studies.get(name)
         if study is None:
-            study = studies[name] = Study(name, subject, split, _order(where, order), line)
+            study = studies[name] = Study(name, subject, split, _order(where, order))
         film = Film(place, int(match[4]), _view(where, view), _projection(where, projection))
         study.films.append(film)
         _take(where, study, sections, texts)
@@ -123,7 +122,7 @@ def _projection(where: str, text: str) -> str:
 
 def _take(where: str, study: Study, sections: tuple[str, ...], texts: list[str]) -> None:
     for name, text in zip(sections, texts, strict=True):
-        plain = flat(text)
+        plain = one_line(text)
         if plain and study.sections.setdefault(name, checked_text(f"{where}: section_{name}", plain)) != plain:
             study.differs = True
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import io
 import re
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Self
 from xml.parsers import expat
 
 from rrgbench import DataError
+from rrgbench_datasets.reading import Bounded
 
 ARCHIVE, FOLDER = "NLMCXR_reports.tgz", "ecgen-radiology"
 """How OpenI calls the archive of reports, and the folder in it."""
@@ -93,7 +93,7 @@ def _members(archive: Path, numbers: Collection[int] | None) -> Iterator[tuple[i
     try:
         with (
             gzip.open(archive, "rb") as packed,
-            tarfile.open(fileobj=_Bounded(packed, archive), mode="r|", tarinfo=_Member) as tar,
+            tarfile.open(fileobj=Bounded(packed, archive, _TOTAL_BYTES), mode="r|", tarinfo=_Member) as tar,
         ):
             for place, member in enumerate(tar):
                 if place >= _MEMBERS:
@@ -125,20 +125,6 @@ class _Member(tarfile.TarInfo):
         if member.size < 0:
             raise tarfile.ReadError("a negative size")
         return member
-
-
-class _Bounded(io.RawIOBase):
-    """A stream that refuses to give more than ``_TOTAL_BYTES``: a small archive may unpack to any size."""
-
-    def __init__(self, packed: gzip.GzipFile, archive: Path) -> None:
-        self._packed, self._archive, self._left = packed, archive, _TOTAL_BYTES
-
-    def readinto(self, buffer: Any) -> int:
-        size = self._packed.readinto(buffer)
-        self._left -= size
-        if self._left < 0:
-            raise DataError(f"{self._archive} unpacks to too much", expected=f"at most {_TOTAL_BYTES} bytes")
-        return size
 
 
 class _Reader:

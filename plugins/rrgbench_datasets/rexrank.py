@@ -10,10 +10,9 @@ from rrgbench import SPLITS, ConfigError, Count, DataError, Inputs, License, Spl
 from rrgbench.text import Placeholders
 from rrgbench_datasets.preparing import Preparation, TextRule
 from rrgbench_datasets.rexrank_file import Study, read_studies
-from rrgbench_datasets.streams import inside, is_film
+from rrgbench_datasets.reading import Films, inside
 
 _FOLDERS = ("images", "PNG", "files")
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 _NAMES = {"findings": "Findings", "impression": "Impression"}
 
 
@@ -69,18 +68,19 @@ class ReXrank:
         missing_images: Literal["error", "drop"] = "error",
     ) -> None:
         names: dict[Split, str | None] = {"test": test, "validate": validate, "train": train}
-        paths = {split: root / inside(name, f"option {split}", ConfigError) for split, name in names.items() if name is not None}
+        paths = {split: root / inside(f"option {split}", name, ConfigError) for split, name in names.items() if name is not None}
         _check_paths(paths)
         self.splits: tuple[Split, ...] = tuple(split for split in SPLITS if split in paths)
         self._sources = tuple(paths.values())
         self._counts: list[Count] = []
         wanted = ("findings", "impression") if target == "both" else (target,)
-        found = _Films(_film_folder(root, images), key=films == "key", drop=missing_images == "drop")
+        found = Films(_film_folder(root, images), missing_images)
         studies, subjects = self._read(paths, wanted)
         self._inputs: dict[Split, tuple[Inputs, ...]] = {}
         self._targets: dict[Split, tuple[Targets, ...]] = {}
         for split in self.splits:
-            inputs = [self._input(study, subjects[study.study_id], found, context) for study in studies[split]]
+            shown = {"key": films == "key", "told": context == "given"}
+            inputs = [_input(study, subjects[study.study_id], found, **shown) for study in studies[split]]
             there = [item for item in inputs if item.images]
             left = sum(len(item.images) for item in there)
             if left != sum(len(study.films) for study in studies[split]):
@@ -90,6 +90,7 @@ class ReXrank:
             self._targets[split] = tuple(
                 Targets(study.study_id, _report(study, target)) for study in studies[split] if study.study_id in kept
             )
+        found.tell()
         prepare = Preparation(text, "mimic", placeholders, context_placeholders)
         self._inputs, self._targets = prepare.inputs(self._inputs), prepare.targets(self._targets)
 
@@ -138,11 +139,6 @@ class ReXrank:
         films = [len(study.films) for study in studies]
         self._counts.append(Count(rule, len(films), sum(films)))
 
-    def _input(self, study: Study, subject: str, films: _Films, context: str) -> Inputs:
-        there = films.of(study)
-        told = study.context if context == "given" else ""
-        return Inputs(study.study_id, subject, tuple(path for path, _ in there), tuple(view for _, view in there), told)
-
 
 def _check_paths(paths: Mapping[Split, Path]) -> None:
     if len(set(paths.values())) < len(paths):
@@ -170,7 +166,7 @@ def _report(study: Study, target: str) -> str:
 
 
 def _film_folder(root: Path, images: str | None) -> Path:
-    names = _FOLDERS if images is None else (str(inside(images, "option images", ConfigError)),)
+    names = _FOLDERS if images is None else (str(inside("option images", images, ConfigError)),)
     found = [root / name for name in names if (root / name).is_dir()]
     if not found:
         looked = ", ".join(str(root / name) for name in names)
@@ -178,29 +174,20 @@ def _film_folder(root: Path, images: str | None) -> Path:
     return found[0]
 
 
-class _Films:
-    """Finds the files of studies and their views; a film may have another suffix than the file says."""
+def _input(study: Study, subject: str, films: Films, *, key: bool, told: bool) -> Inputs:
+    """A study with the films that are there."""
+    there = [(films.find(study.where, name), view) for name, view in _film_views(study, key).items()]
+    images = tuple(path for path, _ in there if path is not None)
+    views = tuple(view for path, view in there if path is not None)
+    return Inputs(study.study_id, subject, images, views, study.context if told else "")
 
-    def __init__(self, folder: Path, *, key: bool, drop: bool) -> None:
-        self._folder, self._key, self._drop = folder, key, drop
 
-    def of(self, study: Study) -> list[tuple[Path, str]]:
-        """The files of a study and their views."""
-        views = dict(zip(study.films, study.views, strict=True))
-        if self._key:
-            if study.key is None:
-                hint = "set the option films to all"
-                raise DataError(f"{study.where}: field key_image_path is missing", expected="the key film", hint=hint)
-            views = {study.key: views.get(study.key, "unknown")}
-        return [(path, view) for name, view in views.items() if (path := self._find(study, name)) is not None]
-
-    def _find(self, study: Study, name: str) -> Path | None:
-        given = self._folder / name
-        stem = name.rpartition(".")[0] if name.lower().endswith(_SUFFIXES) else name
-        for path in dict.fromkeys((given, *(self._folder / f"{stem}{suffix}" for suffix in _SUFFIXES))):
-            if is_film(path, study.where):
-                return path
-        if self._drop:
-            return None
-        hint = "fetch it, or set the option missing_images to drop"
-        raise DataError(f"{study.where}: a film is missing", got=f"no file {given}", expected="the film", hint=hint)
+def _film_views(study: Study, key: bool) -> dict[str, str]:
+    """The views of a study's films, or of its key film alone."""
+    views = dict(zip(study.films, study.views, strict=True))
+    if not key:
+        return views
+    if study.key is None:
+        hint = "set the option films to all"
+        raise DataError(f"{study.where}: field key_image_path is missing", expected="the key film", hint=hint)
+    return {study.key: views.get(study.key, "unknown")}

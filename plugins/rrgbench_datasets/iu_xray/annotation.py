@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from rrgbench import SPLITS, DataError, Split
-from rrgbench_datasets.iu_xray.reading import check_inside, read_text
+from rrgbench import SPLITS, ConfigError, DataError, Split
 from rrgbench_datasets.iu_xray.study import Study
+from rrgbench_datasets.reading import checked_text, inside, kind_of, read_json
 
 KEYS: Mapping[str, Split] = {"train": "train", "val": "validate", "test": "test"}
 """How R2Gen calls the splits."""
@@ -22,19 +20,9 @@ def annotation_path(root: Path, annotation: str) -> Path:
     """Where the annotation file is.
 
     Raises:
-        DataError: the option does not name a file in the root.
+        ConfigError: the option does not name a file in the root.
     """
-    if PurePosixPath(annotation).name != annotation:
-        raise DataError("iu_xray: option annotation", got=annotation, expected="the name of a file in the root")
-    return root / annotation
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
-    return made
+    return root / inside("iu_xray: option annotation", annotation, ConfigError)
 
 
 def read_annotation(path: Path) -> dict[Split, list[Study]]:
@@ -43,14 +31,9 @@ def read_annotation(path: Path) -> dict[Split, list[Study]]:
     Raises:
         DataError: the file is not what it should be, naming the item and the field.
     """
-    text = read_text(path, "the root should hold annotation.json, as R2Gen publishes it, and images/")
-    try:
-        content = json.loads(text, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        hint = "the file may be cut short: download it again"
-        raise DataError(f"{path} is not JSON", got=error, expected="R2Gen's annotation", hint=hint) from error
+    content = read_json(path, hint="the root should hold annotation.json, as R2Gen publishes it, and images/")
     if not isinstance(content, dict):
-        raise DataError(f"{path}: top level", got=_kind(content), expected="an object with the keys train, val, test")
+        raise DataError(f"{path}: top level", got=kind_of(content), expected="an object with the keys train, val, test")
     if set(content) != set(KEYS):
         missing, extra = sorted(set(KEYS) - set(content)), sorted(set(content) - set(KEYS))
         hint = "download the file again"
@@ -65,26 +48,23 @@ def read_annotation(path: Path) -> dict[Split, list[Study]]:
     splits: dict[Split, list[Study]] = {}
     for key, split in KEYS.items():
         if not isinstance(content[key], list) or not content[key]:
-            got = "an empty list" if content[key] == [] else _kind(content[key])
+            got = "an empty list" if content[key] == [] else kind_of(content[key])
             raise DataError(f"{path}: split {key}", got=got, expected="a list of at least one study")
         splits[split] = [_item(f"{path}: split {key}, item {place}", key, entry) for place, entry in enumerate(content[key])]
     _check_once(splits)
     return splits
 
 
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
 def _item(where: str, key: str, entry: object) -> Study:
     if not isinstance(entry, dict):
-        raise DataError(where, got=_kind(entry), expected="an object with id, report and image_path")
+        raise DataError(where, got=kind_of(entry), expected="an object with id, report and image_path")
     for field, expected in (("id", str), ("report", str), ("image_path", list)):
         if field not in entry:
             raise DataError(f"{where}: field {field} is missing", got=f"fields {', '.join(entry)}")
         if not isinstance(entry[field], expected):
-            raise DataError(f"{where}: field {field}", got=_kind(entry[field]), expected="text" if expected is str else "a list")
+            raise DataError(
+                f"{where}: field {field}", got=kind_of(entry[field]), expected="text" if expected is str else "a list"
+            )
     match = _STUDY.fullmatch(entry["id"])
     if match is None:
         raise DataError(f"{where}: field id", got=repr(entry["id"]), expected="the like of CXR2384_IM-0942")
@@ -99,15 +79,14 @@ def _item(where: str, key: str, entry: object) -> Study:
 def _check_report(where: str, report: str) -> None:
     if not report.strip():
         raise DataError(f"{where}: field report is empty", expected="text", hint="leave the study out")
-    if re.search("[\ud800-\udfff]", report):
-        raise DataError(f"{where}: field report", got="a lone surrogate, which is no character", expected="text")
+    checked_text(f"{where}: field report", report)
 
 
 def _check_image_path(where: str, names: list[object]) -> None:
     for name in names:
         if not isinstance(name, str):
-            raise DataError(f"{where}: field image_path", got=f"a list with {_kind(name)}", expected="a list of texts")
-        check_inside(f"{where}: field image_path", name)
+            raise DataError(f"{where}: field image_path", got=f"a list with {kind_of(name)}", expected="a list of texts")
+        inside(f"{where}: field image_path", name)
     if not names or len(set(names)) < len(names):
         raise DataError(f"{where}: field image_path", got=names, expected="at least one film, none of them twice")
 

@@ -10,17 +10,17 @@ from pydantic import Field
 
 from rrgbench import SPLITS, ConfigError, Count, DataError, Download, Inputs, Split, Targets
 from rrgbench.text import Placeholders
-from rrgbench_datasets.iu_xray.films import Finder, restore
+from rrgbench_datasets.iu_xray.films import restore
 from rrgbench_datasets.iu_xray.layouts import find_layout, read_kaggles, read_openi, read_r2gen
-from rrgbench_datasets.iu_xray.study import Collection, Study, count, stem
+from rrgbench_datasets.iu_xray.study import Collection, Study, count
 from rrgbench_datasets.preparing import Preparation, TextRule
+from rrgbench_datasets.reading import Films, stem
 
 Section = Literal["indication", "comparison"]
 Context = Literal["indication", "comparison", "none"] | Annotated[tuple[Section, ...], Field(min_length=1)]
 
 _TARGETS = {"findings": ("findings",), "impression": ("impression",), "both": ("findings", "impression")}
 _OPENI = "https://openi.nlm.nih.gov/imgs/collections"
-_FILMS = "fetch it, or set the option missing_images to drop"
 
 
 class IUXray:
@@ -93,9 +93,9 @@ class IUXray:
         self._sources = list(read.sources)
         splits = {split: [study for study in read.splits[split] if _report(study, target)] for split in SPLITS}
         self._counts = [*read.counts, *_with_target([study for split in SPLITS for study in splits[split]], target)]
-        finder = Finder(_film_folder(read.folder), _FILMS, drop=missing_images == "drop")
-        films = {study.study_id: finder.of(study) for split in SPLITS for study in splits[split]}
-        self.dropped_images = tuple(finder.dropped)
+        found = Films(_film_folder(read.folder), missing_images)
+        films = _films([study for split in SPLITS for study in splits[split]], found)
+        self.dropped_images = tuple(found.dropped)
         if missing_images == "drop":
             self._counts.append(Count("films that are there", len(films), sum(map(len, films.values()))))
         if unsquash:
@@ -173,6 +173,19 @@ def _context(study: Study, context: Context) -> str:
     if len(names) == 1:
         return "".join(texts.values())
     return " ".join(f"{name.upper()}: {text}" for name, text in texts.items())
+
+
+def _films(studies: Sequence[Study], found: Films) -> dict[str, dict[str, Path]]:
+    """The files of each study's films by their names."""
+    every = {
+        study.study_id: {name: path for name in study.films if (path := found.find(study.where, name)) is not None}
+        for study in studies
+    }
+    found.tell()
+    for study in studies:
+        if not every[study.study_id]:
+            raise DataError(f"{study.where}: field image_path", got="no film that is there", expected="at least one")
+    return every
 
 
 def _film_folder(folder: Path) -> Path:

@@ -1,10 +1,9 @@
-"""The files of films: found under the name that they should have, or its other suffixes; and the squashed ones, restored."""
+"""Films that were squashed to a square, given their shape back."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,51 +12,10 @@ from PIL import Image
 
 from rrgbench import DataError
 from rrgbench.films import open_film
-from rrgbench_datasets.iu_xray.study import SUFFIXES, Study, stem
 from rrgbench_datasets.phantom.films import keep
+from rrgbench_datasets.reading import stem
 
 Grey = numpy.ndarray[tuple[int, int], numpy.dtype[numpy.uint8]]
-
-
-class Finder:
-    """Finds the files of studies."""
-
-    def __init__(self, folder: Path, hint: str, *, drop: bool) -> None:
-        self._folder, self._hint, self._drop = folder, hint, drop
-        self.dropped: list[str] = []
-
-    def of(self, study: Study) -> dict[str, Path]:
-        """The files of a study's films by their names.
-
-        Raises:
-            DataError: a film is missing, or none is there.
-        """
-        found = {name: path for name in study.films if (path := self._find(study, name)) is not None}
-        if not found:
-            raise DataError(f"{study.where}: field image_path", got="no film that is there", expected="at least one")
-        return found
-
-    def _find(self, study: Study, name: str) -> Path | None:
-        plain = stem(name)
-        for candidate in dict.fromkeys((name, *(plain + suffix for suffix in SUFFIXES if plain != name))):
-            path = self._folder / candidate
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            if not stat.S_ISREG(status.st_mode) or not status.st_size:
-                hint = "fetch the film again"
-                raise DataError(f"{study.where}: film {path}", got="an empty file or a folder", expected="an image", hint=hint)
-            return path
-        if self._drop:
-            self.dropped.append(name)
-            return None
-        raise DataError(
-            f"{study.where}: a film is missing",
-            got=f"no file {self._folder / name}",
-            expected="the film, as .jpg or .png",
-            hint=self._hint,
-        )
 
 
 def restored_size(film: tuple[int, int], original: tuple[int, int]) -> tuple[int, int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from rrgbench import DataError
-from rrgbench_datasets.iu_xray.reading import check_inside, read_rows
 from rrgbench_datasets.iu_xray.views import PROJECTIONS, view_of
 from rrgbench_datasets.openi import SECTIONS, Report
+from rrgbench_datasets.reading import csv_rows, inside
 
 REPORTS = "indiana_reports.csv"
 _AGAIN = "download the pair of CSV files again"
@@ -26,15 +26,15 @@ def read_kaggle(root: Path) -> tuple[dict[int, Report], dict[str, str]]:
     """
     films: dict[int, list[str]] = {}
     views: dict[str, str] = {}
-    for where, row in read_rows(root / PROJECTIONS, ("uid", "filename", "projection"), _AGAIN):
+    for where, row in csv_rows(root / PROJECTIONS, ("uid", "filename", "projection"), hint=_AGAIN):
         name = row["filename"]
-        check_inside(f"{where}, field filename", name)
+        inside(f"{where}, field filename", name)
         if "/" in name or name in views:
             raise DataError(f"{where}, field filename", got=repr(name), expected="the name of a film, once", hint=_AGAIN)
         views[name] = view_of(where, row["projection"])
         films.setdefault(_uid(where, row["uid"]), []).append(name)
     reports: dict[int, Report] = {}
-    for where, row in read_rows(root / REPORTS, ("uid", *SECTIONS), _AGAIN):
+    for where, row in csv_rows(root / REPORTS, ("uid", *SECTIONS), hint=_AGAIN):
         number = _uid(where, row["uid"])
         if number in reports:
             raise DataError(f"{where}, field uid", got=number, expected="each report once", hint=_AGAIN)

@@ -33,14 +33,6 @@ class Collection:
     """The width and height of a film before it was squashed to a square, by stem, where that is told."""
 
 
-SUFFIXES = (".jpg", ".png", ".jpeg")
-
-
-def stem(name: str) -> str:
-    """A film's name without its suffix, if that is a suffix of films."""
-    return name.rpartition(".")[0] if name.lower().endswith(SUFFIXES) else name
-
-
 def count(rule: str, studies: Sequence[Study]) -> Count:
     """How many studies and films there are."""
     return Count(rule, len(studies), sum(len(study.films) for study in studies))

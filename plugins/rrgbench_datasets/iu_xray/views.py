@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rrgbench import DataError
-from rrgbench_datasets.iu_xray.reading import read_rows
-from rrgbench_datasets.iu_xray.study import stem
+from rrgbench_datasets.reading import csv_rows, stem
 
 MANIFEST, PROJECTIONS, HEADERS = "manifest.csv", "indiana_projections.csv", "nlmcxr_dicom_metadata.csv.gz"
 
+_OPTIONAL = ("xml_image_id", "dicom_rows", "dicom_columns")
+_REMOVE = "remove it, and the views are unknown"
 _VIEWS = {"frontal": "frontal", "lateral": "lateral", "": "unknown"}
 _FARTHEST = 8
 """No chest film is this many times as long as it is wide."""
@@ -52,7 +53,7 @@ def read_manifest(path: Path) -> Manifest:
     views: dict[str, str] = {}
     by_image: dict[str, str] = {}
     sizes: dict[str, tuple[int, int]] = {}
-    for where, row in read_rows(path, ("image", "projection"), "remove it, and the views are unknown"):
+    for where, row in csv_rows(path, ("image", "projection"), optional=_OPTIONAL, hint=_REMOVE):
         name, view = stem(row["image"].removeprefix("images/")), view_of(where, row["projection"])
         views[name] = view
         if row.get("xml_image_id"):
@@ -83,12 +84,12 @@ def read_image_views(root: Path) -> tuple[dict[str, str], list[Path]]:
     sources = [path for name in (HEADERS, MANIFEST, PROJECTIONS) if (path := root / name).exists()]
     for path in sources:
         if path.name == HEADERS:
-            for _, row in read_rows(path, ("imageid", "View Position"), "remove it, and the views are unknown"):
+            for _, row in csv_rows(path, ("imageid", "View Position"), hint=_REMOVE):
                 found[row["imageid"]] = _POSITIONS.get(row["View Position"].strip().upper(), "unknown")
         elif path.name == MANIFEST:
             found |= read_manifest(path).by_image
         else:
-            for where, row in read_rows(path, ("uid", "filename", "projection"), "remove it, and the views are unknown"):
+            for where, row in csv_rows(path, ("uid", "filename", "projection"), hint=_REMOVE):
                 # Kaggle cuts "CXR" off the id, and of the films of report 1 the whole "CXR1_".
                 name, view = row["filename"].removesuffix(".png").removesuffix(".dcm"), view_of(where, row["projection"])
                 found |= {f"CXR{name}": view, f"CXR{row['uid']}_{name}": view}

@@ -28,7 +28,7 @@ from rrgbench_datasets.mimic_cxr.records import (
 from rrgbench_datasets.mimic_cxr.reports import Report, read_files, read_table
 from rrgbench_datasets.mimic_cxr.studies import Rules, Study, prior_studies
 from rrgbench_datasets.preparing import Preparation, TextRule
-from rrgbench_datasets.reading import is_inside
+from rrgbench_datasets.reading import Films, inside
 
 ContextSection = Literal["indication", "history", "comparison"]
 Positive = Annotated[int, Field(ge=1)]
@@ -100,7 +100,7 @@ class MIMICCXR:
         if max_study_images is not None:
             rules.keep(f"studies of at most {max_study_images} films", lambda study: len(study.films) <= max_study_images)
         rules.films("films of the views asked for", lambda study: ordered(study.films, views))
-        rules.find(self._folder(), drop=missing_images == "drop")
+        rules.find(Films(self._folder(), missing_images))
         self._written = self._read(reports, rules, given)
         self._left_out(rules, custom)
         if max_images is not None:
@@ -136,8 +136,8 @@ class MIMICCXR:
         if self._annotation is not None and self._target != "findings":
             expected = "findings: R2Gen's file holds nothing else"
             raise ConfigError("mimic_cxr: option target", got=self._target, expected=expected, hint="leave annotation out")
-        if self._annotation is not None and (not is_inside(self._annotation) or "/" in self._annotation):
-            raise ConfigError("mimic_cxr: option annotation", got=self._annotation, expected="the name of a file in the root")
+        if self._annotation is not None:
+            inside("mimic_cxr: option annotation", self._annotation, ConfigError)
         if self._prior_reports and not self._priors:
             raise ConfigError("mimic_cxr: option prior_reports", got="no prior_studies", expected="prior_studies of at least 1")
         if self._priors and self._item == "film":

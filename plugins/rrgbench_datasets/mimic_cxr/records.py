@@ -6,11 +6,11 @@ import datetime
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, get_args
 
 from rrgbench import SPLITS, DataError, Split
-from rrgbench_datasets.reading import Mistakes, csv_rows, first_file, is_inside
+from rrgbench_datasets.reading import Mistakes, csv_rows, first_file, inside
 
 ViewPosition = Literal[
     "PA",
@@ -95,8 +95,7 @@ def read_split(path: Path) -> Iterator[Film]:
         DataError, ManyErrors: a row is not what it should be.
     """
     mistakes, seen = Mistakes(), set[str]()
-    for number, row in csv_rows(path, ("dicom_id", "study_id", "subject_id", "split")):
-        where = f"{path}: line {number}"
+    for where, row in csv_rows(path, ("dicom_id", "study_id", "subject_id", "split")):
         film = _film(where, row, mistakes)
         if film is None:
             continue
@@ -152,8 +151,8 @@ def with_metadata(films: Iterable[Film], path: Path, *, timed: bool) -> Iterator
     """
     wanted = ("dicom_id", "ViewPosition", *(("StudyDate", "StudyTime") if timed else ()))
     mistakes, known = Mistakes(), dict[str, tuple[str, str]]()
-    for number, row in csv_rows(path, wanted):
-        where, dicom = f"{path}: line {number}", row["dicom_id"].strip()
+    for where, row in csv_rows(path, wanted):
+        dicom = row["dicom_id"].strip()
         if dicom in known:
             mistakes.add(DataError(f"{where}: film {dicom} stands twice", expected="each film once"))
             continue
@@ -213,22 +212,22 @@ def with_records(films: Iterable[Film], path: Path) -> Iterator[Film]:
     """
     known: dict[str, tuple[str, str, str]] = {}
     mistakes = Mistakes()
-    for number, row in csv_rows(path, ("subject_id", "study_id", "dicom_id", "path")):
-        place = row["path"].strip()
-        if not is_inside(place):
-            expected = "a path inside the root, with forward slashes and without '..'"
-            mistakes.add(DataError(f"{path}: line {number}: field path", got=repr(place), expected=expected))
+    for where, row in csv_rows(path, ("subject_id", "study_id", "dicom_id", "path")):
+        try:
+            place = inside(f"{where}: field path", row["path"].strip())
+        except DataError as error:
+            mistakes.add(error)
             continue
-        below = PurePosixPath(place).with_suffix("").as_posix().removeprefix("files/")
+        below = place.with_suffix("").as_posix().removeprefix("files/")
         known[row["dicom_id"].strip()] = (study_name(row["study_id"]), subject_name(row["subject_id"]), below)
     for film in films:
-        study, subject, place = known.get(film.dicom_id, ("", "", ""))
+        study, subject, below = known.get(film.dicom_id, ("", "", ""))
         if (study, subject) != (film.study_id, film.subject_id):
             what = f"{path}: film {film.dicom_id}"
             got = f"study {study} of {subject}" if study else "nothing"
             mistakes.add(DataError(what, got=got, expected=f"study {film.study_id} of {film.subject_id}, as the split has it"))
             continue
-        yield replace(film, path=place)
+        yield replace(film, path=below)
     mistakes.tell()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rrgbench import DataError
 from rrgbench_datasets.mimic_cxr.records import Film, study_name
 from rrgbench_datasets.mimic_cxr.sections import context_section, custom_text, is_custom, last_section, split_report
-from rrgbench_datasets.reading import Mistakes, csv_rows, first_file, one_line, told
+from rrgbench_datasets.reading import Mistakes, csv_rows, decoded, first_file, one_line, read_text, told
 
 _FOLDERS = ("files", "mimic-cxr-reports/files")
 _ZIP = "mimic-cxr-reports.zip"
@@ -60,7 +60,7 @@ def read_files(root: Path, films: Collection[Film]) -> Iterator[tuple[str, Repor
             path = next((folder / below for folder in folders if (folder / below).is_file()), None)
             try:
                 if path is not None:
-                    yield study, read_report(study, _text(path)), path
+                    yield study, read_report(study, read_text(path, most=_REPORT_BYTES)), path
                 elif packed is not None and f"files/{below}" in packed.NameToInfo:
                     yield study, read_report(study, _packed(packed, f"files/{below}", root / _ZIP)), root / _ZIP
                 else:
@@ -91,15 +91,6 @@ def _zip(path: Path) -> Iterator[zipfile.ZipFile | None]:
         raise DataError(f"{path} cannot be read", got=error, expected="a whole zip file", hint="fetch it again") from error
 
 
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _REPORT_BYTES:
-            raise DataError(f"{path} is too large", got=f"{path.stat().st_size} bytes", expected=f"at most {_REPORT_BYTES}")
-        return _decoded(path.read_bytes(), str(path))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read", got=error.strerror, expected="a report") from error
-
-
 def _packed(packed: zipfile.ZipFile, name: str, path: Path) -> str:
     where = f"{path}: member {name}"
     try:
@@ -109,18 +100,7 @@ def _packed(packed: zipfile.ZipFile, name: str, path: Path) -> str:
         raise DataError(f"{where} cannot be read", got=error, hint="fetch the file again") from error
     if len(content) > _REPORT_BYTES:
         raise DataError(f"{where} is too large", expected=f"at most {_REPORT_BYTES} bytes")
-    return _decoded(content, where)
-
-
-def _decoded(content: bytes, where: str) -> str:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        got = f"byte 0x{error.object[error.start]:02x} at offset {error.start}"
-        raise DataError(f"{where} is not UTF-8", got=got, expected="text in UTF-8", hint="save it as UTF-8") from error
-    if "\0" in text:
-        raise DataError(f"{where} holds a NUL byte", expected="text", hint="fetch it again")
-    return text
+    return decoded(where, content)
 
 
 def read_table(root: Path, wanted: Collection[str]) -> tuple[dict[str, Report], Path]:
@@ -136,13 +116,13 @@ def read_table(root: Path, wanted: Collection[str]) -> tuple[dict[str, Report], 
     found: dict[str, Report] = {}
     seen: set[str] = set()
     mistakes = Mistakes()
-    for number, row in csv_rows(path, ("study", *_COLUMNS)):
+    for where, row in csv_rows(path, ("study", *_COLUMNS)):
         study = study_name(row["study"])
         if not study:
             got = repr(row["study"][:40])
-            mistakes.add(DataError(f"{path}: line {number}: field study", got=got, expected="the like of s50414267"))
+            mistakes.add(DataError(f"{where}: field study", got=got, expected="the like of s50414267"))
         elif study in seen:
-            mistakes.add(DataError(f"{path}: line {number}: study {study} stands twice", expected="each study once"))
+            mistakes.add(DataError(f"{where}: study {study} stands twice", expected="each study once"))
         seen.add(study)
         if study in wanted:
             text = {name: one_line(row[name]) for name in _COLUMNS}

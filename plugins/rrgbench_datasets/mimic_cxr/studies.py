@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rrgbench import Count, DataError
+from rrgbench import Count
 from rrgbench_datasets.mimic_cxr.records import Film
-from rrgbench_datasets.reading import told
-
-_SUFFIXES = (".jpg", ".png", ".jpeg", ".dcm")
+from rrgbench_datasets.reading import Films
 
 
 @dataclass(frozen=True)
@@ -63,48 +60,23 @@ class Rules:
         self.studies = [study for study in chosen if study.films]
         self.count(rule)
 
-    def find(self, folder: Path, *, drop: bool) -> None:
+    def find(self, films: Films) -> None:
         """Look for the files of the films.
 
         Raises:
             DataError: a film is missing and may not be left out, or is no file.
         """
-        missing: list[Film] = []
-        found = [replace(study, files=_files(folder, study, missing)) for study in self.studies]
-        if drop:
-            present = [replace(study, films=tuple(f for f in study.films if f.dicom_id in study.files)) for study in found]
-            self.studies = [study for study in present if study.films]
+        found = [replace(study, files=_files(films, study)) for study in self.studies]
+        films.tell()
+        present = [replace(study, films=tuple(f for f in study.films if f.dicom_id in study.files)) for study in found]
+        self.studies = [study for study in present if study.films]
+        if films.drops:
             self.count("films that are there")
-            return
-        if missing:
-            raise DataError(
-                f"{folder}: {len(missing)} films of {sum(len(study.films) for study in found)} are missing",
-                got=f"no {told([f'{film.path}.jpg' for film in missing], 2)}",
-                expected="each film, as .jpg or .png",
-                hint="fetch them, or set the option missing_images to drop",
-            )
-        self.studies = found
 
 
-def _files(folder: Path, study: Study, missing: list[Film]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for film in study.films:
-        path = next((path for suffix in _SUFFIXES if _is_film(path := folder / (film.path + suffix))), None)
-        if path is None:
-            missing.append(film)
-        else:
-            found[film.dicom_id] = path
-    return found
-
-
-def _is_film(path: Path) -> bool:
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    if not stat.S_ISREG(status.st_mode) or not status.st_size:
-        raise DataError(f"film {path}", got="an empty file or a folder", expected="an image", hint="fetch the film again")
-    return True
+def _files(films: Films, study: Study) -> dict[str, Path]:
+    found = {film.dicom_id: films.find(f"study {study.study_id}", f"{film.path}.jpg") for film in study.films}
+    return {dicom_id: path for dicom_id, path in found.items() if path is not None}
 
 
 def prior_studies(studies: Sequence[Study], limit: int) -> dict[str, tuple[Study, ...]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rrgbench import VIEWS, ConfigError, DataError, Split
-from rrgbench_datasets.reading import is_inside, kind_of, one_line
+from rrgbench_datasets.reading import checked_text, inside, kind_of, one_line
 
 Columns = Mapping[str, str | list[str] | None]
 _ONE = ("study_id", "subject_id", "split", "prior_ids")
@@ -16,8 +15,6 @@ _MANY = ("images", "views", "report", "context")
 FIELDS = ("study_id", "subject_id", "images", "views", "report", "context", "split", "prior_ids")
 _NEEDED = ("study_id", "subject_id", "images", "report")
 _NAME_LENGTH = 200
-_TEXT_LENGTH = 100_000
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _VIEW_WORDS = {
     "": "unknown",
@@ -108,12 +105,7 @@ class Cells:
                 continue
             if not isinstance(value, str):
                 raise DataError(f"{where}: field {field}", got=kind_of(value), expected="text")
-            if len(value) > _TEXT_LENGTH:
-                got = f"{len(value)} characters"
-                raise DataError(f"{where}: field {field}", got=got, expected=f"at most {_TEXT_LENGTH}")
-            if "\0" in value or _SURROGATE.search(value):
-                raise DataError(f"{where}: field {field}", got="a NUL or half a character", expected="text")
-            parts.append(one_line(value))
+            parts.append(one_line(checked_text(f"{where}: field {field}", value)))
         return " ".join(filter(None, parts))
 
     def items(self, where: str, field: str, values: Sequence[Any]) -> list[str]:
@@ -134,9 +126,7 @@ class Cells:
         """Paths relative to the folder of films."""
         found = self.items(where, "images", values)
         for name in found:
-            if not is_inside(name):
-                expected = "a path inside the root, relative to it, with forward slashes and without '..'"
-                raise DataError(f"{where}: field images", got=repr(name)[:200], expected=expected)
+            inside(f"{where}: field images", name)
         if len(set(found)) < len(found):
             raise DataError(f"{where}: field images", got="a film twice", expected="each film once")
         return found

@@ -13,7 +13,7 @@ from pydantic import Field
 from rrgbench import SPLITS, VIEWS, ConfigError, Count, DataError, Inputs, Split, Targets
 from rrgbench.text import Placeholders
 from rrgbench_datasets.preparing import Preparation, TextRule
-from rrgbench_datasets.reading import Mistakes, is_inside, told
+from rrgbench_datasets.reading import Films, Mistakes, inside
 from rrgbench_datasets.table.columns import Cells, check_words, read_map
 from rrgbench_datasets.table.rows import read_rows
 from rrgbench_datasets.table.studies import Reader, Study, gather
@@ -99,7 +99,7 @@ class Table:
         self._count("in the table", studies)
         studies = self._split(studies, split if len(files) == 1 else "column", fractions, split_seed)
         studies = self._reported(studies, missing_reports)
-        studies = self._there(studies, missing_images)
+        studies = self._there(studies, Films(self._folder, missing_images, suffixes=()))
         self._check_once(studies)
         self._sides(studies, Preparation(text, "mimic", placeholders, context_placeholders))
 
@@ -164,20 +164,13 @@ class Table:
             raise DataError(what, got=f"{len(lacking)} studies without a report", expected="a text", hint=hint)
         return kept
 
-    def _there(self, studies: list[Study], missing: str) -> list[Study]:
-        found = [replace(s, films=tuple(film for film in s.films if (self._folder / film[0]).is_file())) for s in studies]
+    def _there(self, studies: list[Study], films: Films) -> list[Study]:
+        found = [replace(one, films=tuple(film for film in one.films if films.find(one.where, film[0]))) for one in studies]
+        films.tell()
         kept = [study for study in found if study.films]
-        if missing == "drop":
+        if films.drops:
             self._count("with films that are there", kept)
-            return kept
-        gone = [name for old, new in zip(studies, found, strict=True) for name, _ in old.films if name not in dict(new.films)]
-        if gone:
-            expected = f"files below {self._folder}"
-            hint = "correct the paths, set images_folder, or set the option missing_images to drop"
-            raise DataError(
-                f"{self._folder}: {len(gone)} films are missing", got=f"no {told(gone, 2)}", expected=expected, hint=hint
-            )
-        if len(kept) < len(studies):
+        elif len(kept) < len(studies):
             bare = next(study for study in studies if not study.films)
             raise DataError(f"{bare.where}: field images is empty", expected="at least one film", hint="leave the study out")
         return kept
@@ -227,14 +220,13 @@ def _files(file: str | dict[str, str], split: str) -> dict[Split | None, str]:
             )
         found = {name: file[name] for name in SPLITS}
     for name in found.values():
-        if not is_inside(name):
-            raise ConfigError("table: option file", got=name, expected="a file in the root, relative to it")
+        inside("table: option file", name, ConfigError)
     return found
 
 
 def _inner(root: Path, folder: str) -> Path:
-    if folder not in (".", "") and not is_inside(folder):
-        raise ConfigError("table: option images_folder", got=folder, expected="a folder in the root, relative to it")
+    if folder not in (".", ""):
+        inside("table: option images_folder", folder, ConfigError)
     if not (root / folder).is_dir():
         raise DataError(f"{root / folder} is not a folder", expected="the films", hint="the option images_folder names it")
     return root / folder

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rrgbench import ConfigError, DataError
-from rrgbench_datasets.reading import csv_rows, json_lines
+from rrgbench_datasets.reading import MOST_ROWS, csv_rows, json_objects
 
 _DELIMITED = {".csv": ",", ".tsv": "\t"}
 FORMATS = ".csv, .tsv, .jsonl (each also .gz) or .parquet"
-_ROWS = 5_000_000
 _BATCH = 4096
 _BYTES = 1 << 32
 
@@ -36,31 +35,28 @@ def read_rows(
     if not path.is_file():
         raise DataError(f"{path}: no such file", expected="the table, in the root", hint="the option file names it")
     if kind in _DELIMITED:
-        rows: Iterator[tuple[int, Any]] = csv_rows(path, columns, delimiter=delimiter or _DELIMITED[kind], encoding=encoding)
+        parts = delimiter or _DELIMITED[kind]
+        yield from csv_rows(path, columns, prefix=prefix, delimiter=parts, encoding=encoding)
     elif kind == ".jsonl":
-        rows = _objects(path, columns, encoding)
+        yield from _objects(path, columns, encoding)
     elif path.suffix == ".parquet":
-        rows = _parquet(path, columns, prefix)
+        yield from _parquet(path, columns, prefix)
     else:
         raise ConfigError("table: option file", got=path.name, expected=f"a name that ends in {FORMATS}")
-    word = "row" if path.suffix == ".parquet" else "line"
-    for number, row in rows:
-        yield f"{path}: {word} {number}", row
 
 
-def _objects(path: Path, columns: Collection[str], encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(path: Path, columns: Collection[str], encoding: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Objects may leave a field out, which is as null; a field that none has is a mistake in the column map."""
     seen: set[str] = set()
-    for number, row in json_lines(path, encoding):
+    for where, row in json_objects(path, encoding=encoding):
         seen.update(row)
-        yield number, {**dict.fromkeys(columns), **row}
+        yield where, {**dict.fromkeys(columns), **row}
     missing = [name for name in columns if name not in seen]
     if missing:
-        got = f"fields {', '.join(sorted(seen))}" if seen else "no line"
-        raise DataError(f"{path}: no field {', '.join(missing)} in any line", got=got)
+        raise DataError(f"{path}: no field {', '.join(missing)} in any line", got=f"fields {', '.join(sorted(seen))}")
 
 
-def _parquet(path: Path, columns: Collection[str], prefix: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parquet(path: Path, columns: Collection[str], prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -81,7 +77,7 @@ def _parquet(path: Path, columns: Collection[str], prefix: str) -> Iterator[tupl
             for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, row
+                    yield f"{path}: row {number}", row
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         got = str(error).split("\n")[0][:200]
         raise DataError(f"{path} cannot be read", got=got, expected="a whole Parquet file", hint="write it again") from error
@@ -90,5 +86,5 @@ def _parquet(path: Path, columns: Collection[str], prefix: str) -> Iterator[tupl
 def _check_size(path: Path, file: Any) -> None:
     """The file says how much it holds; a small one may unpack to any size."""
     rows, size = file.metadata.num_rows, sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
-    if rows > _ROWS or size > _BYTES:
-        raise DataError(f"{path} is too large", got=f"{rows} rows, {size} bytes", expected=f"at most {_ROWS} and {_BYTES}")
+    if rows > MOST_ROWS or size > _BYTES:
+        raise DataError(f"{path} is too large", got=f"{rows} rows, {size} bytes", expected=f"at most {MOST_ROWS} and {_BYTES}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rrgbench import DataError, Split
-from rrgbench_datasets.reading import Mistakes
+from rrgbench_datasets.reading import Mistakes, checked_text
 from rrgbench_datasets.table.columns import Cells, Names
 
 
@@ -88,6 +88,8 @@ class Reader:
         if not self.prefix:
             return None
         names = sorted(name for name in row if name.startswith(self.prefix) and name != self.prefix)
+        for name in names:
+            checked_text(f"{where}: the name of a field of labels", name)
         return {name.removeprefix(self.prefix): self.cells.label(where, name, row[name]) for name in names}
 
 
