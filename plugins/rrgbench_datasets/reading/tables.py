@@ -25,6 +25,7 @@ def csv_rows(
     delimiter: str = ",",
     encoding: str = "utf-8-sig",
     hint: str = "",
+    header_hint: str = "",
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Where each row of a CSV with a header begins, and its cells by column; never more than a row is held.
 
@@ -36,6 +37,7 @@ def csv_rows(
         delimiter: what parts cells.
         encoding: of the file.
         hint: what to do about a file that is not what it should be.
+        header_hint: what to do about a header that lacks a column, where it is something else.
 
     Raises:
         DataError: the file cannot be read or is no CSV, the header lacks a column or has it twice, a row has more cells or
@@ -45,7 +47,7 @@ def csv_rows(
         records = _records(csv.reader(lines(stream, path), delimiter=delimiter, strict=True), path, hint)
         _, header = next(records, (0, []))
         header = [name.strip() for name in header]
-        places = _places(path, header, columns, optional, prefix, hint)
+        places = _places(path, header, columns, optional, prefix, header_hint or hint)
         for count, (line, cells) in enumerate(records):
             if len(cells) != len(header):
                 got, expected = f"{len(cells)} cells", f"{len(header)}, as the header has"

@@ -12,6 +12,7 @@ from rrgbench_datasets.reading import MOST_ROWS, csv_rows, json_objects
 _DELIMITED = {".csv": ",", ".tsv": "\t"}
 FORMATS = ".csv, .tsv, .jsonl (each also .gz) or .parquet"
 _BATCH = 4096
+_MAP = "say which column it is, as columns.study_id=NAME (null where there is none); split: subject draws the split"
 _BYTES = 1 << 32
 
 
@@ -36,7 +37,7 @@ def read_rows(
         raise DataError(f"{path}: no such file", expected="the table, in the root", hint="the option file names it")
     if kind in _DELIMITED:
         parts = delimiter or _DELIMITED[kind]
-        yield from csv_rows(path, columns, prefix=prefix, delimiter=parts, encoding=encoding)
+        yield from csv_rows(path, columns, prefix=prefix, delimiter=parts, encoding=encoding, header_hint=_MAP)
     elif kind == ".jsonl":
         yield from _objects(path, columns, encoding)
     elif path.suffix == ".parquet":
@@ -53,7 +54,7 @@ def _objects(path: Path, columns: Collection[str], encoding: str) -> Iterator[tu
         yield where, {**dict.fromkeys(columns), **row}
     missing = [name for name in columns if name not in seen]
     if missing:
-        raise DataError(f"{path}: no field {', '.join(missing)} in any line", got=f"fields {', '.join(sorted(seen))}")
+        raise DataError(f"{path}: no field {', '.join(missing)} in any line", got=f"fields {', '.join(sorted(seen))}", hint=_MAP)
 
 
 def _parquet(path: Path, columns: Collection[str], prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -68,7 +69,7 @@ def _parquet(path: Path, columns: Collection[str], prefix: str) -> Iterator[tupl
             names = list(file.schema_arrow.names)
             missing = [name for name in columns if name not in names]
             if missing:
-                raise DataError(f"{path}: no column {', '.join(missing)}", got=f"columns {', '.join(names)}")
+                raise DataError(f"{path}: no column {', '.join(missing)}", got=f"columns {', '.join(names)}", hint=_MAP)
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise DataError(f"{path}: the column {twice[0]!r} stands twice", expected="each column once")
             wanted = [name for name in names if name in columns or (prefix and name.startswith(prefix))]
