@@ -167,7 +167,7 @@ OTHER: dict[str, Any] = {
     "co_occurrence": None,
     "active": "all",
     "neighbours": 4,
-    "votes": 2,
+    "votes": 3,
 }
 OF_GRAPH = {"annotator", "min_count", "min_edge_count", "max_nodes", "co_occurrence"}
 
@@ -246,8 +246,8 @@ def test_correcting_a_reference_scores_again_and_nothing_else(
             "knowledge.active; got image, and no stage that teaches findings before the first that reads knowledge",
         ),
         (
-            {"encoders": ENCODERS, "labels": "reader", "knowledge": {"votes": 4}},
-            "knowledge.votes; got 4; expected at most knowledge.neighbours, 3",
+            {"encoders": ENCODERS, "labels": "reader", "knowledge": {"votes": 6}},
+            "knowledge.votes; got 6; expected at most knowledge.neighbours, 5",
         ),
         ({"knowledge": {"actve": "all"}}, "knowledge.actve: no such key. Hint: did you mean 'active'?"),
         ({"knowledge": {"active": "none"}}, "knowledge.active; got 'none'; expected 'image', 'retrieved' or 'all'"),

@@ -64,8 +64,8 @@ class KnowledgeConfig(Strict):
     max_nodes: Annotated[int, Field(ge=1, le=2000)] = 200
     co_occurrence: Annotated[float, Field(ge=1, le=1e6)] | None = 2.0
     active: Literal["image", "retrieved", "all"] = "retrieved"
-    neighbours: Annotated[int, Field(ge=1, le=1000)] = 3
-    votes: Annotated[int, Field(ge=1, le=1000)] = 1
+    neighbours: Annotated[int, Field(ge=1, le=1000)] = 5
+    votes: Annotated[int, Field(ge=1, le=1000)] = 2
 
 
 class CellConfig(Strict):
