@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 from rrgbench import SPLITS, ConfigError, Count, DataError, Inputs, License, Split, Targets
 from rrgbench.text import Placeholders
 from rrgbench_datasets.preparing import Preparation, TextRule
-from rrgbench_datasets.rexrank_file import Study, read_studies
 from rrgbench_datasets.reading import Films, inside
+from rrgbench_datasets.rexrank_file import Study, read_studies
 
 _FOLDERS = ("images", "PNG", "files")
 _NAMES = {"findings": "Findings", "impression": "Impression"}
