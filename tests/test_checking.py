@@ -84,7 +84,7 @@ def test_many_leaks_are_an_error_and_a_single_one_a_warning() -> None:
 @pytest.mark.parametrize(
     ("pairs", "what"),
     [
-        (three(test=[pair("c", "Heart XXXX is normal.")]), "reports hold XXXX where something was taken out: test 1 of 1"),
+        (three(test=[pair("c", "Heart AXXXX is normal.")]), "reports hold XXXX where something was taken out: test 1 of 1"),
         (three(train=[pair("a", "A ___ year.")]), "reports hold ___ where something was taken out: train 1 of 1"),
         (three(), "reports stand word for word in train: validate 1 of 1, test 1 of 1"),
         (three(test=[pair("c", "Normal.")]), "the shortest report has at most 2 words in test"),

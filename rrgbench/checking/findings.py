@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rrgbench.checking.numbers import PLACEHOLDERS, Finding, SplitNumbers
+from rrgbench.checking.numbers import Finding, SplitNumbers
 from rrgbench.errors import ManyErrors, RRGBenchError
+from rrgbench.text.placeholders import PLACEHOLDER_FORMS
 from rrgbench.types import Split
 
 _FEW = 50
@@ -48,7 +49,7 @@ def _of_texts(splits: Mapping[Split, SplitNumbers]) -> Iterator[Finding]:
         repair = "choose another context: a model would copy what it should write"
         what = f"contexts hold the report of their own study: {told}"
         yield Finding(level="error" if level else "warning", what=what, repair=repair)
-    for name in PLACEHOLDERS:
+    for name in PLACEHOLDER_FORMS:
         if told := _shares(splits, {split: one.reports.placeholders[name] for split, one in splits.items()}):
             repair = "models learn to write it; see the data set's options for what is done to texts"
             yield _warn(f"reports hold {name} where something was taken out: {told}", repair)

@@ -10,15 +10,13 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from rrgbench.text.placeholders import PLACEHOLDER_FORMS
 from rrgbench.types import VIEWS, Count, Inputs, License, Split, Targets
 
 Pairs = Mapping[Split, Sequence[tuple[Inputs, Targets]]]
 """Both sides of each study by split."""
 
 QUANTILES = {"min": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "max": 1.0}
-PLACEHOLDERS = {"XXXX": re.compile(r"\bX{3,}\b"), "___": re.compile(r"_{2,}")}
-"""What stands where something was taken out of a text: in OpenI, and in MIMIC-CXR."""
-
 LEAK_WORDS = 8
 """A report at least so long that stands whole in the context of its study is no coincidence."""
 
@@ -147,7 +145,7 @@ def _texts(texts: Sequence[str]) -> Texts:
     return Texts(
         empty=len(texts) - len(lengths),
         words={name: int(value) for name, value in zip(QUANTILES, values)},
-        placeholders={name: sum(bool(form.search(text)) for text in texts) for name, form in PLACEHOLDERS.items()},
+        placeholders={name: sum(bool(form.search(text)) for text in texts) for name, form in PLACEHOLDER_FORMS.items()},
     )
 
 

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rrgbench.checking import Checked
-from rrgbench.checking.numbers import PLACEHOLDERS, QUANTILES, SplitNumbers, Texts
+from rrgbench.checking.numbers import QUANTILES, SplitNumbers, Texts
 from rrgbench.cli.tables import make_console
 from rrgbench.errors import RRGBenchError
+from rrgbench.text.placeholders import PLACEHOLDER_FORMS
 
 
 def print_checked(checked: Checked) -> None:
@@ -62,8 +63,8 @@ def _sizes(one: SplitNumbers) -> dict[str, str]:
         "different reports": f"{one.distinct:,}",
         "the commonest report": f"{one.commonest:,} times",
         "reports that train has": f"{one.in_train:,}",
-        **{f"reports with {name}": f"{one.reports.placeholders[name]:,}" for name in PLACEHOLDERS},
-        **{f"contexts with {name}": f"{one.contexts.placeholders[name]:,}" for name in PLACEHOLDERS},
+        **{f"reports with {name}": f"{one.reports.placeholders[name]:,}" for name in PLACEHOLDER_FORMS},
+        **{f"contexts with {name}": f"{one.contexts.placeholders[name]:,}" for name in PLACEHOLDER_FORMS},
         "contexts that hold the report": f"{one.leaks:,}",
     }
 

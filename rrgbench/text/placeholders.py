@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 Placeholders = Literal["keep", "drop", "token"]
@@ -12,7 +13,11 @@ PLACEHOLDER = "XXXX"
 """OpenI's own; in lower case it is a word for every cleaning rule, where R2Gen's takes ``___`` out."""
 
 # No English word holds four X, so that they are found where they touch one ("AXXXX", "XXXX's"), as they do in OpenI.
-_PLACEHOLDER = re.compile(r"X{4,}|_{2,}")
+_FORMS = {"XXXX": r"X{4,}", "___": r"_{2,}"}
+_PLACEHOLDER = re.compile("|".join(_FORMS.values()))
+
+PLACEHOLDER_FORMS: Mapping[str, re.Pattern[str]] = {name: re.compile(form) for name, form in _FORMS.items()}
+"""What finds the placeholders of each form."""
 
 
 def placeholders(text: str) -> int:

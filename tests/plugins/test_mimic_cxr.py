@@ -294,7 +294,10 @@ def test_missing_films_and_reports_are_told_together_with_their_number(own: Path
         MIMICCXR(own)
     for one in studies[:2]:
         shutil.rmtree(own / "files" / one.folder)
-    with pytest.raises(DataError, match=r"\d films of \d+ are missing; got no p1\d.* set the option missing_images to drop"):
+    with pytest.raises(
+        DataError,
+        match=r"study s5\d+: a film is missing, and \d more of \d+; got no file .*/p1\d.* set the option missing_images to drop",
+    ):
         MIMICCXR(own)
 
 

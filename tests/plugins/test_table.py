@@ -263,13 +263,13 @@ def test_earlier_studies_and_their_separator(tmp_path: Path) -> None:
 def test_films_lie_in_a_folder_of_the_root_and_may_be_missing_where_the_user_says_so(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "films").mkdir()
-    assert "got no 1.png, 2.png and 1 more" in told(tmp_path, images_folder="films")
+    assert "a film is missing, and 2 more of 3; got no file" in told(tmp_path, images_folder="films")
     for name in ("1.png", "3.png"):
         (tmp_path / name).rename(tmp_path / "films" / name)
     made = Table(tmp_path, images_folder="films", missing_images="drop")
     assert [len(made.inputs(split)) for split in SPLITS] == [1, 0, 1]
     assert made.counts()[-1].rule == "with films that are there"
-    assert "expected a folder in the root" in told(tmp_path, images_folder="../elsewhere")
+    assert "option images_folder; got '../elsewhere'" in told(tmp_path, images_folder="../elsewhere")
     assert "is not a folder" in told(tmp_path, images_folder="nowhere")
 
 
@@ -293,7 +293,7 @@ def test_a_column_map_that_says_nothing_is_one_line(tmp_path: Path) -> None:
     ):
         assert words in told(tmp_path, columns=columns)
     assert "expected one a column of images" in told(tmp_path, image_views=("frontal", "lateral"))
-    assert "option file; got ../table.csv" in told(tmp_path, file="../table.csv")
+    assert "option file; got '../table.csv'" in told(tmp_path, file="../table.csv")
     assert "expected a name that ends in .csv" in told(write(tmp_path, name="table.xlsx"), file="table.xlsx")
 
 

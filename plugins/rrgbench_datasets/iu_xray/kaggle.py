@@ -28,16 +28,16 @@ def read_kaggle(root: Path) -> tuple[dict[int, Report], dict[str, str]]:
     views: dict[str, str] = {}
     for where, row in csv_rows(root / PROJECTIONS, ("uid", "filename", "projection"), hint=_AGAIN):
         name = row["filename"]
-        inside(f"{where}, field filename", name)
+        inside(f"{where}: field filename", name)
         if "/" in name or name in views:
-            raise DataError(f"{where}, field filename", got=repr(name), expected="the name of a film, once", hint=_AGAIN)
+            raise DataError(f"{where}: field filename", got=repr(name), expected="the name of a film, once", hint=_AGAIN)
         views[name] = view_of(where, row["projection"])
         films.setdefault(_uid(where, row["uid"]), []).append(name)
     reports: dict[int, Report] = {}
     for where, row in csv_rows(root / REPORTS, ("uid", *SECTIONS), hint=_AGAIN):
         number = _uid(where, row["uid"])
         if number in reports:
-            raise DataError(f"{where}, field uid", got=number, expected="each report once", hint=_AGAIN)
+            raise DataError(f"{where}: field uid", got=number, expected="each report once", hint=_AGAIN)
         texts = {section: "" if row[section] == _DAMAGED else row[section].strip() for section in SECTIONS}
         reports[number] = Report(texts, tuple(films.get(number, ())))
     if not reports:
@@ -47,5 +47,5 @@ def read_kaggle(root: Path) -> tuple[dict[int, Report], dict[str, str]]:
 
 def _uid(where: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise DataError(f"{where}, field uid", got=repr(text), expected="a number", hint=_AGAIN)
+        raise DataError(f"{where}: field uid", got=repr(text), expected="a number", hint=_AGAIN)
     return int(text)

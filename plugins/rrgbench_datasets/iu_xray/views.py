@@ -39,7 +39,7 @@ def view_of(where: str, text: str) -> str:
     """
     view = _VIEWS.get(text.strip().lower())
     if view is None:
-        raise DataError(f"{where}, field projection", got=repr(text), expected="Frontal, Lateral or nothing")
+        raise DataError(f"{where}: field projection", got=repr(text), expected="Frontal, Lateral or nothing")
     return view
 
 
@@ -62,14 +62,14 @@ def read_manifest(path: Path) -> Manifest:
             sizes[name] = (_side(where, row, "dicom_columns"), _side(where, row, "dicom_rows"))
             if max(sizes[name]) > _FARTHEST * min(sizes[name]):
                 got = f"{sizes[name][0]} x {sizes[name][1]}"
-                raise DataError(f"{where}, fields dicom_columns and dicom_rows", got=got, expected="the shape of a chest film")
+                raise DataError(f"{where}: fields dicom_columns and dicom_rows", got=got, expected="the shape of a chest film")
     return Manifest(views, by_image, sizes)
 
 
 def _side(where: str, row: Mapping[str, str], field: str) -> int:
     text = row[field].strip()
     if not (text.isascii() and text.isdigit() and 0 < len(text) <= 6 and int(text)):
-        raise DataError(f"{where}, field {field}", got=repr(row[field]), expected="a number of pixels, or nothing")
+        raise DataError(f"{where}: field {field}", got=repr(row[field]), expected="a number of pixels, or nothing")
     return int(text)
 
 

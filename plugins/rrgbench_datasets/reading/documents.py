@@ -10,10 +10,8 @@ from typing import Any
 
 from rrgbench import DataError
 from rrgbench_datasets.reading.files import lines, open_text, read_text
-from rrgbench_datasets.reading.tables import MOST_ROWS
+from rrgbench_datasets.reading.tables import CUT, MOST_ROWS
 from rrgbench_datasets.reading.texts import kind_of
-
-_CUT = "the file may be cut short: write or fetch it again"
 
 
 class _TwiceError(ValueError):
@@ -32,32 +30,31 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def parse_json(where: str, text: str, *, nan: bool = False, hint: str = "") -> Any:
+def parse_json(where: str, text: str, *, nan: bool = False) -> Any:
     """A JSON value.
 
     Args:
         where: begins a mistake.
         text: the value as it is written.
         nan: whether NaN and infinity, which JSON does not know but pandas writes, are numbers.
-        hint: what to do about it.
 
     Raises:
         DataError: it is not JSON, too deep, or has a key twice in one object.
     """
     if not text.strip():
-        raise DataError(f"{where} is empty", expected="JSON", hint=hint or _CUT)
+        raise DataError(f"{where} is empty", expected="JSON", hint=CUT)
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=float if nan else _refuse)
     except _TwiceError as error:
-        raise DataError(f"{where}: {error}", expected="each key once", hint=hint) from error
+        raise DataError(f"{where}: {error}", expected="each key once") from error
     except RecursionError as error:
-        raise DataError(f"{where} is not JSON", got="too many levels", hint=hint) from error
+        raise DataError(f"{where} is not JSON", got="too many levels") from error
     except json.JSONDecodeError as error:
         # A character's number helps on a line, and nobody in a long file.
         place = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"character {error.pos}"
-        raise DataError(f"{where} is not JSON", got=f"{error.msg} at {place}", hint=hint or _CUT) from error
+        raise DataError(f"{where} is not JSON", got=f"{error.msg} at {place}", hint=CUT) from error
     except ValueError as error:
-        raise DataError(f"{where} is not JSON", got=error, hint=hint) from error
+        raise DataError(f"{where} is not JSON", got=error) from error
 
 
 def read_json(path: Path, *, nan: bool = False, hint: str = "") -> Any:
@@ -66,7 +63,7 @@ def read_json(path: Path, *, nan: bool = False, hint: str = "") -> Any:
     Raises:
         DataError: it cannot be read, or is no JSON.
     """
-    return parse_json(str(path), read_text(path, hint=hint), nan=nan, hint=hint)
+    return parse_json(str(path), read_text(path, hint=hint), nan=nan)
 
 
 def json_objects(
@@ -79,7 +76,7 @@ def json_objects(
         listed: whether the file may be one JSON list of objects as well; it is read as a whole then.
         nan: whether NaN and infinity are numbers.
         encoding: of the lines.
-        hint: what to do about a file that is not what it should be.
+        hint: what to do where the file is not there, or is another one.
 
     Raises:
         DataError: it cannot be read, holds no object, or something else.
@@ -105,6 +102,6 @@ def _lines(path: Path, nan: bool, encoding: str, hint: str) -> Iterator[tuple[st
                 found += 1
                 if found > MOST_ROWS:
                     raise DataError(f"{path}: too many rows", expected=f"at most {MOST_ROWS}")
-                yield f"{path}: line {number}", parse_json(f"{path}: line {number}", line, nan=nan, hint=hint)
+                yield f"{path}: line {number}", parse_json(f"{path}: line {number}", line, nan=nan)
     if not found:
         raise DataError(f"{path} is empty", expected="an object a line", hint=hint)

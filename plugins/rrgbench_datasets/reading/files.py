@@ -32,7 +32,7 @@ class Bounded(io.RawIOBase):
         size: int = self._stream.readinto(buffer)
         self._left -= size
         if self._left < 0:
-            raise DataError(f"{self._path} is too large", got="more, unpacked", expected=f"at most {self._most} bytes")
+            raise DataError(f"{self._path} is too large", expected=f"at most {self._most} bytes, unpacked")
         return size
 
 

@@ -37,7 +37,7 @@ def read_rows(
         raise DataError(f"{path}: no such file", expected="the table, in the root", hint="the option file names it")
     if kind in _DELIMITED:
         parts = delimiter or _DELIMITED[kind]
-        yield from csv_rows(path, columns, prefix=prefix, delimiter=parts, encoding=encoding, header_hint=_MAP)
+        yield from csv_rows(path, columns, prefix=prefix, delimiter=parts, encoding=encoding, hint=_MAP)
     elif kind == ".jsonl":
         yield from _objects(path, columns, encoding)
     elif path.suffix == ".parquet":
