@@ -71,6 +71,7 @@ def open_film(path: Path, study_id: str, *, enough: tuple[int, int] | None = Non
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a damaged EXIF tag, say: the film itself is read or it is not
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if _is_dicom(path):
                 return _open_dicom(path)
@@ -201,7 +202,8 @@ def _grey(header: Any, stored: Any, *, inverted: bool) -> Any:
     if header.get("ModalityLUTSequence"):
         values = _looked_up(stored, header.ModalityLUTSequence[0])[0].astype(np.float64)
     else:
-        values = stored * _first(header.get("RescaleSlope") or 1) + _first(header.get("RescaleIntercept") or 0)
+        with np.errstate(invalid="ignore", over="ignore"):  # told below
+            values = stored * _first(header.get("RescaleSlope") or 1) + _first(header.get("RescaleIntercept") or 0)
     if not np.isfinite(values).all():
         raise ValueError("pixels that are no numbers after rescaling")
     center, width = header.get("WindowCenter"), header.get("WindowWidth")

@@ -1,4 +1,4 @@
-"""Damage to what is packed: gzip around a text, OpenI's archive, MIMIC-CXR's zip, Parquet; and to the texts of reports in them."""
+"""Damage to what is packed: gzip around a text, OpenI's archive, MIMIC-CXR's zip, Parquet; and to the reports in them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -129,14 +130,16 @@ def _untar(content: bytes) -> Members:
         return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
 
 
-def _tar(members: Mapping[str, bytes], *, zeros: int = 0, twice: str = "", link: str = "", kinds: Mapping[str, bytes] = {}) -> bytes:
+def _tar(
+    members: Mapping[str, bytes], *, zeros: int = 0, twice: str = "", link: str = "", kinds: Mapping[str, bytes] = {}
+) -> bytes:
     """An archive; ``zeros``: a member of so many in front; ``kinds``: members that are no files."""
     out = io.BytesIO()
     with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
         if zeros:
             member = tarfile.TarInfo("ecgen-radiology/zeros.bin")
             member.size = zeros
-            with open("/dev/zero", "rb") as source:
+            with Path("/dev/zero").open("rb") as source:
                 tar.addfile(member, source)
         if link:
             member = tarfile.TarInfo("ecgen-radiology/link")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from random import Random
 from typing import Any
 
 import numpy as np

@@ -29,7 +29,7 @@ def _layouts() -> ModuleType:
 
 
 layouts = _layouts()
-STUDIES = 16
+STUDIES = 20
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,10 @@ TREES: dict[str, Tree] = {
         {"validate": "valid.json", "train": "train.json"},
     ),
     "table csv": Tree(
-        "table", layouts.write_csv, (File("table.csv", "csv", **TABLE), File("films/*.png", "film")), {**ITEMS, "labels": "finding_"}
+        "table",
+        layouts.write_csv,
+        (File("table.csv", "csv", **TABLE), File("films/*.png", "film")),
+        {**ITEMS, "labels": "finding_"},
     ),
     "table jsonl": Tree(
         "table",
