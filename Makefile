@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+BASE := $(VENV)/.installed
+STAMP := $(VENV)/.installed-dev
+INSTALL = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable
 PAGE = $(abspath $(or $(RRGBENCH_STORE),store))/leaderboard.html
 SANDBOX = $(if $(filter 0,$(shell id -u)),--no-sandbox)  # chromium has none for root
 
 .PHONY: demo page test test-fast lint bench clean
 
-demo: $(STAMP)  ## run the quickstart on phantom, print its leaderboard and write its page
+demo: $(BASE)  ## run the quickstart on phantom, print its leaderboard and write its page
 	$(BIN)/rrgbench run experiments/quickstart.yaml
 	$(BIN)/rrgbench leaderboard build quickstart
 
@@ -31,11 +33,16 @@ lint: $(STAMP)  ## ruff, mypy, import-linter
 bench: $(STAMP)  ## speed as ratios, side by side, in one run
 	$(BIN)/python benchmarks/run.py
 
-# The virtual environment is made once, and again when what it is made from changes.
-$(STAMP): pyproject.toml constraints.txt
+# The virtual environment is made once, and again when what it is made from changes. The demo needs none of the optional parts.
+# Not compiled: most files of the large libraries are never imported, and those that are compile themselves.
+$(BASE): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rrgbench needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) .
+	touch $@
+
+$(STAMP): pyproject.toml constraints.txt | $(BASE)
+	$(INSTALL) '.[dev]'
 	touch $@
 
 clean:  ## forget the environment, not the store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from rrgbench.store import Store, write_atomically
 from rrgbench.types import Inputs
 
 _SHORTEST_PREFIX = 4
+_PRINTED = re.compile(r"^floor: | \(baseline\)$")
+"""What tables print around a title."""
 
 
 # Which rows.
@@ -58,12 +61,12 @@ def load_candidates(store: Store, experiment: str | None = None) -> list[Row]:
 
 
 def select(rows: Sequence[Row], selector: str, where: str) -> Selection:
-    """Rows by id (or the beginning of one), title, ``experiment:title``, or ``axis=label`` conditions joined by commas.
+    """Rows by id (or its beginning), title as tables print it, ``experiment:title``, or ``axis=label`` conditions with commas.
 
     Raises:
         ConfigError: nothing matches, or a name matches several rows.
     """
-    text = selector.strip()
+    text = _PRINTED.sub("", selector.strip())
     experiment, _, rest = text.partition(":")
     ways = (
         [row for row in rows if row.id == text],

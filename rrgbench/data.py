@@ -83,7 +83,7 @@ def find_root(component: Component, root: Path | None) -> Path | None:
     """
     if "root" not in component.values:
         return None
-    hint = "give dataset.root (--set base.dataset.root=FOLDER), or set RRGBENCH_DATA to the folder that holds it"
+    hint = "set RRGBENCH_DATA to the folder that holds it, or give --root (for an experiment: --set base.dataset.root=FOLDER)"
     if root is None:
         base = os.environ.get("RRGBENCH_DATA", "").strip()
         if not base:
@@ -117,6 +117,18 @@ def read_dataset(store: Store, component: Component, root: Path | None) -> DataR
         raise StoreError(f"{path} cannot be read", got=error, hint="run the same command again; it is made again") from error
 
 
+def need_splits(record: DataRecord, dataset: str, splits: Iterable[Split], what: str) -> None:
+    """Check that a data set has these splits, which ``what`` needs.
+
+    Raises:
+        ConfigError: one is missing.
+    """
+    missing = [split for split in splits if split not in record.splits]
+    if missing:
+        got, hint = f"splits {', '.join(record.splits)}", "the data set's options may name a file for it"
+        raise ConfigError(f"data set {dataset} has no {' and no '.join(missing)} split", got=got, expected=what, hint=hint)
+
+
 def _read_in_child(store: Store, component: Component, root: Path | None, path: Path) -> None:
     request = {"component": component.request(), "root": str(root) if root else None, "store": str(store.root), "out": str(path)}
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +153,7 @@ def _read_in_child(store: Store, component: Component, root: Path | None, path: 
         except (OSError, ValueError):
             last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
             raise DataError(f"data set {component.name} could not be read", got=last) from None
-    collect([getattr(errors, one.pop("class"), DataError)(one.pop("what"), **one) for one in told])
+    collect(errors_from(told))
 
 
 def materialise(request: Mapping[str, Any]) -> DataRecord:
@@ -156,20 +168,24 @@ def materialise(request: Mapping[str, Any]) -> DataRecord:
     values = {"root": Path(request["root"]) if request["root"] else None, "cache_dir": cache}
     dataset: Dataset = build(request["component"], values.__getitem__)
     name = request["component"]["$component"]["name"]
-    folder = Path(request["root"]) if request["root"] else cache
     if dataset.license not in get_args(License):
         raise DataError(f"data set {name}: license", got=repr(dataset.license), expected=" or ".join(get_args(License)))
-    sides = {split: (tuple(dataset.inputs(split)), tuple(dataset.targets(split))) for split in SPLITS}
+    splits = [split for split in SPLITS if split in getattr(dataset, "splits", SPLITS)]
+    if "test" not in splits:
+        raise DataError(f"data set {name}: splits", got=", ".join(splits) or "none", expected="test among them")
+    sides = {split: (tuple(dataset.inputs(split)), tuple(dataset.targets(split))) for split in splits}
     check_dataset(name, sides)
     images = {path for inputs, _ in sides.values() for item in inputs for path in item.images}
+    # Names of images stand in the files, relative to this folder: where root and store lie to each other must not count.
+    folder = Path(request["root"]) if request["root"] and not all(path.is_relative_to(cache) for path in images) else cache
     digests = _image_digests(name, images)
     files = tuple(sorted(str(path.absolute()) for path in images.union(dataset.sources())))
     # A file that changed while it was read is read again next time; those that the data set makes have just been made.
     given = [path for path in files if not Path(path).is_relative_to(cache)]
     state = "" if any(_changed_since(path, began) for path in given) else _state(files)
     with full_disk_is_an_error(store.root):
-        splits = {split: _write_split(store, folder, *both, digests) for split, both in sides.items()}
-    return DataRecord(license=dataset.license, folder=str(folder), splits=splits, state=state, files=files)
+        written = {split: _write_split(store, folder, *both, digests) for split, both in sides.items()}
+    return DataRecord(license=dataset.license, folder=str(folder), splits=written, state=state, files=files)
 
 
 def _changed_since(path: str, began: int) -> bool:
@@ -276,12 +292,21 @@ def load_targets(store: Store, content: str) -> tuple[Targets, ...]:
     return tuple(Targets(line["study_id"], line["report"], line["labels"]) for line in _lines(store, content))
 
 
-def _told(error: RRGBenchError) -> list[dict[str, str | None]]:
+def errors_told(error: RRGBenchError) -> list[dict[str, str | None]]:
     """Mistakes as data, so that they keep their class on the way to the parent."""
     if isinstance(error, ManyErrors):
-        return [one for inner in error.errors for one in _told(inner)]
+        return [one for inner in error.errors for one in errors_told(inner)]
     parts = {name: None if (v := getattr(error, name)) is None else str(v) for name in ("what", "got", "expected", "hint")}
     return [{"class": type(error).__name__, **parts}]
+
+
+def errors_from(told: Sequence[Mapping[str, Any]]) -> list[RRGBenchError]:
+    """The mistakes that ``errors_told`` made data of."""
+    found: list[RRGBenchError] = []
+    for one in told:
+        kind = getattr(errors, one["class"], DataError)
+        found.append(kind(one["what"], got=one["got"], expected=one["expected"], hint=one["hint"]))
+    return found
 
 
 def main(error_file: str) -> int:
@@ -291,7 +316,7 @@ def main(error_file: str) -> int:
         record = materialise(request)
         write_atomically(Path(request["out"]), record.model_dump_json().encode())
     except RRGBenchError as error:
-        Path(error_file).write_text(json.dumps(_told(error)), encoding="utf-8")
+        Path(error_file).write_text(json.dumps(errors_told(error)), encoding="utf-8")
         return 2
     return 0
 

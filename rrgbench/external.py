@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rrgbench.catalogue import Catalogue, Component
-from rrgbench.data import DataRecord, load_targets, read_dataset, record_references
+from rrgbench.data import DataRecord, load_targets, need_splits, read_dataset, record_references
 from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
 from rrgbench.plan import Compiler, Plan, RowPlan, Written
-from rrgbench.plan.compiling import floor_titles, metric_keys, value_names
+from rrgbench.plan.naming import floor_titles, metric_keys, value_names
 from rrgbench.predictions import TextFile
 from rrgbench.row import Row
 from rrgbench.steps.context import write_predictions
@@ -25,7 +25,6 @@ EXPERIMENT = "external"
 REFERENCES = "reference-file"
 """What stands for the data set where there is none but the references."""
 
-_NO_TRAIN = "a reference file has no train split"
 _FEW = 10
 _SAME = 0.5
 _DISTINCT = 0.05
@@ -51,6 +50,12 @@ class Source:
     def whole(self) -> bool:
         """Whether there is a train split, and so floors."""
         return "train" in self.record.splits
+
+    def lacks(self, split: Split) -> str:
+        """Why there is no such split; empty where there is."""
+        if split in self.record.splits:
+            return ""
+        return f"{'a reference file' if self.dataset.name == REFERENCES else self.dataset.name} has no {split} split"
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ def dataset_source(store: Store, dataset: Component, root: Path | None, split: S
         ConfigError, DataError, StoreError: as the data set says.
     """
     record = read_dataset(store, dataset, root)
+    need_splits(record, dataset.name, [split], f"the split {split}, to be scored")
     others: dict[str, frozenset[str]] = {
         name: frozenset(target.study_id for target in load_targets(store, data.targets))
         for name, data in record.splits.items()
@@ -134,7 +140,7 @@ def why_not(metric: Component, source: Source) -> str:
     if "labels" in needs and not source.record.splits["test"].labels:
         return "the references have no labels"
     if "train_reports" in metric.asked_values() and not source.whole:
-        return _NO_TRAIN
+        return source.lacks("train")
     return ""
 
 
@@ -145,8 +151,8 @@ def measures(source: Source, protocol: Component, metrics: Sequence[Component], 
         ConfigError: the protocol reads train reports that are not there, or no metric applies.
     """
     if "train_reports" in protocol.asked_values() and not source.whole:
-        hint = "give --dataset, or a protocol that reads none"
-        raise ConfigError(f"protocol {protocol.name} reads the train reports", got=_NO_TRAIN, hint=hint)
+        hint = "give --dataset with a train split, or a protocol that reads none"
+        raise ConfigError(f"protocol {protocol.name} reads the train reports", got=source.lacks("train"), hint=hint)
     reasons = {key: why_not(metric, source) for key, metric in metric_keys(metrics).items()}
     names = value_names(metric_keys(metrics))
     applied = tuple(metric for key, metric in metric_keys(metrics).items() if not reasons[key])
@@ -155,12 +161,13 @@ def measures(source: Source, protocol: Component, metrics: Sequence[Component], 
         raise ConfigError("--metrics: none can be computed", got=told or "none", expected="at least one")
     there = {name for own in value_names(metric_keys(applied)).values() for name in own.values()}
     missing = {name: why for key, why in reasons.items() if why for name in names[key].values() if name not in there}
-    reading = dict.fromkeys(floor_titles(floors), _NO_TRAIN) if not source.whole else {}
-    if source.split == "validate":  # what chose its sentence on these references is no floor for them
-        read = "it is chosen on validate, the split that is scored"
-        reading |= {
-            title: read for title, floor in zip(floor_titles(floors), floors, strict=True) if "validate" in floor.asked_values()
-        }
+    reading = dict.fromkeys(floor_titles(floors), source.lacks("train")) if not source.whole else {}
+    # What chose its sentence on these references is no floor for them.
+    chosen_here = "it is chosen on validate, the split that is scored" if source.split == "validate" else ""
+    if chosen_here or (source.whole and source.lacks("validate")):
+        why = chosen_here or source.lacks("validate")
+        pairs = zip(floor_titles(floors), floors, strict=True)
+        reading |= {title: why for title, floor in pairs if "validate" in floor.asked_values()}
     missing |= {f"floor {title}": reason for title, reason in reading.items()}
     kept = tuple(floor for title, floor in zip(floor_titles(floors), floors, strict=True) if title not in reading)
     return Measures(protocol, applied, kept, missing)

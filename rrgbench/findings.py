@@ -156,7 +156,7 @@ def findings_of(graph: ReportGraph) -> dict[str, State]:
     """
     found: dict[str, State] = {}
     normal: State | None = None
-    for state, words, places in _statements(graph):
+    for state, words, places, _ in _statements(graph):
         names = [rule.finding for rule in _RULES if _applies(rule, words, places)]
         for name in names:
             found[name] = max(state, found.get(name, state), key=_RANK.__getitem__)
@@ -170,6 +170,24 @@ def findings_of(graph: ReportGraph) -> dict[str, State]:
     if normal is not None:
         found[NORMAL] = normal
     return {name: found[name] for name in FINDINGS if name in found}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One finding that an observation of a report states or denies; ``entities`` are the places in the graph of the observation
+    and of what belongs to it: modifiers, and the part of the body where it is."""
+
+    finding: str
+    state: State
+    entities: tuple[int, ...]
+
+
+def statements_of(graph: ReportGraph) -> Iterator[Statement]:
+    """Each finding with the entities that state it; those that a report calls normal, and ``normal`` itself, are none."""
+    for state, words, places, entities in _statements(graph):
+        for rule in _RULES:
+            if _applies(rule, words, places):
+                yield Statement(rule.finding, state, entities)
 
 
 def label_of(state: State | None, *, uncertain: int = 1) -> int:
@@ -188,8 +206,9 @@ def _applies(rule: _Rule, words: frozenset[str], places: frozenset[str]) -> bool
     return bool(rule.words & words and (not rule.where or rule.where & around) and not rule.nowhere & around)
 
 
-def _statements(graph: ReportGraph) -> Iterator[tuple[State, frozenset[str], frozenset[str]]]:
-    """Of each observation that modifies no other: what is said of it, its words with its modifiers', and those of its place."""
+def _statements(graph: ReportGraph) -> Iterator[tuple[State, frozenset[str], frozenset[str], tuple[int, ...]]]:
+    """Of each observation that modifies no other: what is said of it, its words with its modifiers', those of its place, and the
+    places of all these entities."""
     entities = graph.entities
     states = [_state(entity.label) for entity in entities]
     modifiers: dict[int, list[int]] = {}
@@ -209,6 +228,7 @@ def _statements(graph: ReportGraph) -> Iterator[tuple[State, frozenset[str], fro
             state,
             _said([entities[one] for one in family if states[one] is not None]),
             _said([entities[one] for one in whole if states[one] is None]),
+            tuple(dict.fromkeys((*family, *whole))),
         )
 
 

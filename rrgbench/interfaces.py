@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from rrgbench.types import (
     Better,
+    Download,
     Features,
     InputBatch,
     Inputs,
@@ -61,6 +62,13 @@ class Dataset(Protocol):
 
     A data set that leaves studies out says so in a method ``counts() -> Sequence[Count]``, one entry a rule, in the order in
     which they are applied; ``rrgbench data check`` prints it. It may be absent.
+
+    A data set that lacks train or validate (a benchmark that publishes test alone) names those it has in an attribute
+    ``splits``; it may be absent. Predictions can be scored on it; what needs the others says so.
+
+    Two class attributes may be there too: ``downloads: ClassVar[tuple[Download, ...]]``, what ``rrgbench data download``
+    fetches, and ``access: ClassVar[str]``, where one applies for the files and what layout is expected. Credentialed data is
+    never fetched.
     """
 
     license: ClassVar[License]
@@ -180,7 +188,12 @@ class Loss(Protocol):
 
 
 class Annotator(Protocol):
-    """Reports to graphs in RadGraph's schema. ``identity`` is name, version and weights digest."""
+    """Reports to graphs in RadGraph's schema. ``identity`` is name, version and weights digest.
+
+    Making the object is cheap; weights are read when they are needed. In a step its graphs are kept in the store's memo and
+    not made twice, unless it has ``memo = False`` (it is as fast itself). It may have a method ``normal_form(text) -> str``:
+    texts with the same normal form have the same graph, so that the memo knows them as one.
+    """
 
     identity: str
 
@@ -273,6 +286,8 @@ class Kind:
     protocol: type
     values: frozenset[str]
     attributes: tuple[str, ...] = ()
+    optional: Mapping[str, Any] = field(default_factory=dict)
+    """Class attributes that may be absent, with their types."""
 
     @property
     def hook(self) -> str:
@@ -280,14 +295,14 @@ class Kind:
         return f"rrgbench_{self.name}"
 
 
-def _kind(name: str, protocol: type, values: str = "", attributes: str = "") -> Kind:
-    return Kind(name, protocol, frozenset(values.split()), tuple(attributes.split()))
+def _kind(name: str, protocol: type, values: str = "", attributes: str = "", optional: Mapping[str, Any] | None = None) -> Kind:
+    return Kind(name, protocol, frozenset(values.split()), tuple(attributes.split()), optional or {})
 
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        _kind("datasets", Dataset, "root cache_dir", "license"),
+        _kind("datasets", Dataset, "root cache_dir", "license", {"downloads": tuple[Download, ...], "access": str}),
         _kind("image_encoders", ImageEncoder, ""),
         _kind("text_encoders", TextEncoder, "train_reports train_contexts"),
         _kind("knowledge_encoders", KnowledgeEncoder, "graph"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ _LONGEST = 1 << 17
 
 _PACKED = {b"PK\x03\x04": "a zip archive (a spreadsheet?)", b"\x1f\x8b": "packed with gzip", b"%PDF": "a PDF"}
 _WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_STUDIES = {"prediction": "model_prediction"}
+"""Texts by column -> their key where a JSON file maps each id to an object, as benchmarks write a study (ReXrank)."""
+
 _NO_TEXT = re.compile(r"nan|null|none|<na>|n/a|[-+]?[0-9]+(\.[0-9]*)?(e[-+]?[0-9]+)?", re.IGNORECASE)
 _READ = {".csv": "CSV", ".json": "JSON", ".jsonl": "JSON lines", ".ndjson": "JSON lines"}
 
@@ -53,8 +57,9 @@ def read_texts(path: Path, columns: Sequence[str] = ("prediction",)) -> TextFile
     """Read texts by study id.
 
     Args:
-        path: CSV with a header, JSON (a mapping of id to text, or a list of objects) or JSON lines; told by the suffix, else by
-            how the file begins. UTF-8, with or without a byte order mark.
+        path: CSV with a header, JSON (a mapping of id to text or, for predictions, to an object with ``model_prediction``; or a
+            list of objects) or JSON lines; told by the suffix, else by how the file begins. UTF-8, with or without a byte order
+            mark.
         columns: the names that the text may have; exactly one must be there.
 
     Raises:
@@ -101,6 +106,40 @@ def match_studies(
         hint = _difference(missing, extra) or _place_of(extra, elsewhere or {})
         raise DataError(f"{file.path}: not of the studies of {of}", got=got, expected=f"exactly its {len(wanted)}", hint=hint)
     return {study: file.texts[study] for study in wanted}
+
+
+def filled(path: Path, predictions: Mapping[str, str]) -> tuple[bytes, tuple[str, ...]]:
+    """A benchmark's file of studies with ``model_prediction`` added to each: what its own evaluation reads.
+
+    Args:
+        path: JSON that maps each study id to an object, as ReXrank publishes it.
+        predictions: texts by study id; studies without are left out, and named beside the JSON.
+
+    Raises:
+        DataError: the file is not what it should be, or a prediction is of no study in it.
+    """
+    content = _parsed(path, _decoded(path, _bytes(path)))
+    if not isinstance(content, dict) or not all(isinstance(item, dict) for item in content.values()):
+        raise DataError(f"{path}: the whole", got=_kind(content), expected="a mapping of study ids, each to an object")
+    extra = [study for study in predictions if study not in content]
+    if extra:
+        hint = _difference(list(content), extra)
+        raise DataError(
+            f"{path}: predictions of studies that are not in it", got=_named(extra), expected="its studies", hint=hint
+        )
+    named = next(iter(_STUDIES.values()))
+    made = {study: item | {named: predictions[study]} for study, item in content.items() if study in predictions}
+    text = json.dumps(_without_nan(made), indent=4, allow_nan=False)
+    return f"{text}\n".encode(), tuple(study for study in content if study not in predictions)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON knows no NaN: what pandas wrote so is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # Bytes to text.
@@ -235,7 +274,16 @@ def _parsed(path: Path, text: str, line: int | None = None) -> Any:
 
 def _json_items(path: Path, text: str, columns: Sequence[str], ignored: dict[str, None]) -> Iterator[_Item]:
     value = _parsed(path, text)
-    if isinstance(value, dict):
+    nested = _STUDIES.get(columns[0])
+    if isinstance(value, dict) and nested and any(isinstance(item, dict) for item in value.values()):
+        for key, item in value.items():
+            place = f"key {key[:80]!r}"
+            if not isinstance(item, dict) or nested not in item:
+                got = f"an object with {', '.join(list(item)[:5]) or 'no key'}" if isinstance(item, dict) else _kind(item)
+                raise DataError(f"{path}, {place}", got=got, expected=f"a text for every id, or an object with {nested}")
+            ignored |= dict.fromkeys(name for name in item if name != nested)
+            yield _Item(place, key, item[nested])
+    elif isinstance(value, dict):
         yield from (_Item(f"key {key[:80]!r}", key, item) for key, item in value.items())
     elif isinstance(value, list):
         for number, item in enumerate(value):

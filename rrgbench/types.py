@@ -60,6 +60,23 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Download:
+    """One file that a data set can be fetched as.
+
+    name: what it is called in the folder; url: its official address; sha256, bytes: its digest and length where they are
+    known. folder: it is an archive (.tgz) of films or reports that is unpacked into this folder, flat, and goes; None keeps it
+    as it is. members: what the names of its files match, whole.
+    """
+
+    name: str
+    url: str
+    sha256: str | None = None
+    bytes: int | None = None
+    folder: str | None = None
+    members: str = r"[A-Za-z0-9._-]{1,200}"
+
+
+@dataclass(frozen=True)
 class Examples:
     """One split with both sides, in the same order: given to floors for train and validate, never for test."""
 
@@ -164,11 +181,14 @@ class Node:
 
 @dataclass(frozen=True)
 class KnowledgeGraph:
-    """Built from the train split only. edges: (2, M) int64; edge_types: (M,) int64."""
+    """Built from the train split only. edges: (2, M) int64, from and to; edge_types: (M,) int64 into ``relations``;
+    edge_counts: (M,) float, in how many train reports an edge stands, None where nobody counted."""
 
     nodes: tuple[Node, ...]
     edges: Tensor
     edge_types: Tensor
+    relations: tuple[str, ...] = ()
+    edge_counts: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from rrgbench.external import (
     why_not,
 )
 from rrgbench.plan import Plan
-from rrgbench.plan.compiling import floor_titles, metric_keys, value_names
+from rrgbench.plan.naming import floor_titles, metric_keys, value_names
 from rrgbench.predictions import TextFile, match_studies, read_texts
 from rrgbench.row import FORMAT, Row, Value
 from rrgbench.store import Store

@@ -19,13 +19,15 @@ ROOT = Path(__file__).parent.parent
 RECORD = Path(__file__).parent / "recorded" / "step_code.json"
 
 _ANY = ("identity", "steps.context", "types")
-_TENSORS = ("batches", "films", "model", "steps.modelling", "training", "training.process", "training.state")
+_TENSORS = ("batches", "films", "knowledge.graph", "model", "steps.modelling", "training", "training.process", "training.state")
 
 CODE: Mapping[str, tuple[str, ...]] = {
     "pixels": (*_ANY, "batches", "films", "steps.generating", "training.process"),
     "masks": (*_ANY, "batches", "films", "steps.generating", "training.process"),
     "features": (*_ANY, *_TENSORS, "steps.generating"),
     "labels": (*_ANY, "findings", "steps.scoring"),
+    "graph": (*_ANY, "findings", "knowledge.building", "knowledge.graph", "steps.knowledge"),
+    "active": (*_ANY, *_TENSORS, "knowledge.active", "steps.knowledge", "steps.looking"),
     "train": (*_ANY, *_TENSORS, "steps.training", "training.loop", "training.recipe"),
     "auroc": (*_ANY, *_TENSORS, "statistics", "steps.judging"),
     "embed": (*_ANY, *_TENSORS, "steps.judging"),
@@ -43,6 +45,7 @@ NOT_CODE: Mapping[str, str] = {
     "errors": "words",
     "hookspecs": "finds plugins",
     "interfaces": "contracts; what keeps to them counts",
+    "memo": "keeps graphs; a step gives the same with it, without it and with a damaged one",
     "rules": "refuses data sets, changes none",
     "store": "keeps bytes",
 }
@@ -52,6 +55,8 @@ PLACES = {
     "pixels": "generating",
     "masks": "generating",
     "features": "generating",
+    "graph": "knowledge",
+    "active": "knowledge",
     "train": "training",
     "auroc": "judging",
     "embed": "judging",

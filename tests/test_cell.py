@@ -26,6 +26,7 @@ CATALOGUE = toy.make_catalogue()
 FULL: dict[str, Any] = {
     "dataset": {"name": "toy", "studies": 5},
     "encoders": {"image": {"name": "cnn", "size": 16}, "text": "bert", "knowledge": "gcn"},
+    "knowledge": {"annotator": "reader"},
     "fusion": {"name": "gating", "heads": 4},
     "tokenizer": "auto",
     "decoder": {"name": "rnn", "layers": 3, "vocabulary": 70},
@@ -72,6 +73,7 @@ def test_what_a_cell_lacks_is_dropped_everywhere_and_said() -> None:
         "stages.first.train.knowledge (no knowledge here)",
         "stages.first.adapters.text (no text here)",
         "stages.first.lr.knowledge (no knowledge here)",
+        "knowledge (no knowledge encoder here)",
     )
     assert _cell(FULL).dropped == ()
 
@@ -306,6 +308,7 @@ def _with_part(path: str, value: Any) -> dict[str, Any]:
         "select": {"metric": "bleu_4"},
         "floors": [],
         "base.encoders": {"image": "cnn", "text": "bert", "knowledge": "gcn"},
+        "base.knowledge": {"annotator": "reader", "active": "all"},
         "base.tokenizer": "word",
         "base.stages": {"s": {"adapters": {}, "losses": {"cross_entropy": 1.0}}},
     }
@@ -341,6 +344,7 @@ def test_the_content_version_of_a_component_counts_where_it_is_used(path: str, m
 def test_every_option_of_every_installed_component_counts_in_its_identity(tmp_path: Path) -> None:
     catalogue = Catalogue.load()
     (tmp_path / "file").write_text("content")
+    (tmp_path / "other").write_text("other content")
     tried = 0
     for kind, names in catalogue.specs.items():
         for name in names:
@@ -348,7 +352,7 @@ def test_every_option_of_every_installed_component_counts_in_its_identity(tmp_pa
             required = {o.name: toy.another(o.tree, None, tmp_path / "file") for o in spec.options if o.required}
             plain = catalogue.resolve(kind, {"name": name, **required}, name)
             for option in spec.options:
-                value = toy.another(option.tree, required.get(option.name, option.default), tmp_path / "file")
+                value = toy.another(option.tree, required.get(option.name, option.default), tmp_path / "other")
                 if value is None or option.tree["type"] == "component":
                     continue
                 try:

@@ -94,6 +94,8 @@ def _titles(selection: Selection) -> list[str]:
         ("1a0000000000000000000000", ["fusion=concat, text=bert"]),
         ("1a00", ["fusion=concat, text=bert"]),
         ("constant", ["constant"]),
+        ("floor: constant", ["constant"]),
+        ("fusion=concat, text=none (baseline)", ["fusion=concat, text=none"]),
         ("grid:constant", ["constant"]),
         ("external:outside", ["outside"]),
         ("fusion=concat, text=bert", ["fusion=concat, text=bert"]),

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rrgbench import SPLITS, Inputs, Targets, data
-from rrgbench.data import DataRecord, load_inputs, load_targets, materialise
-from rrgbench.errors import DataError, StoreError
+from rrgbench.data import DataRecord, load_inputs, load_targets, materialise, need_splits
+from rrgbench.errors import ConfigError, DataError, StoreError
 from rrgbench.rules import check_split
 from rrgbench.store import Store
 
@@ -89,6 +89,21 @@ def keep(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[Folder], Da
 
 def _digests(record: DataRecord) -> dict[str, str]:
     return {f"{split} {side}": getattr(told, side) for split, told in record.splits.items() for side in ("inputs", "targets")}
+
+
+# Splits.
+
+
+def test_a_data_set_may_lack_train_and_validate_and_never_test(folder: Folder, keep: Any) -> None:
+    folder.splits = ("test",)  # type: ignore[attr-defined]
+    record = keep(folder)
+    assert list(record.splits) == ["test"]
+    need_splits(record, "toy", ["test"], "something to be scored")
+    with pytest.raises(ConfigError, match="data set toy has no train and no validate split; got splits test; expected all three"):
+        need_splits(record, "toy", SPLITS, "all three")
+    folder.splits = ("train", "validate")  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="splits; got train, validate; expected test among them"):
+        keep(folder)
 
 
 # Content.

@@ -39,12 +39,13 @@ def iu(tmp_path: Path, iu_folder: Any) -> Path:
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The child processes that were started."""
+    """The child processes that read a data set; what is installed may be described anew beside them."""
     started: list[Any] = []
     run = data.subprocess.run
 
     def counted(*arguments: Any, **options: Any) -> Any:
-        started.append(arguments)
+        if "rrgbench.data" in arguments[0]:
+            started.append(arguments)
         return run(*arguments, **options)
 
     monkeypatch.setattr("rrgbench.data.subprocess.run", counted)
@@ -159,7 +160,7 @@ def test_a_folder_that_is_not_given_or_not_there_is_one_line(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RRGBENCH_DATA", raising=False)
-    with pytest.raises(ConfigError, match=r"data set iu_xray: no folder given. Hint: give dataset\.root"):
+    with pytest.raises(ConfigError, match=r"data set iu_xray: no folder given. Hint: set RRGBENCH_DATA"):
         read_dataset(store, _component(), None)
     with pytest.raises(ConfigError, match="no such folder; got /nowhere/at/all"):
         read_dataset(store, _component(), Path("/nowhere/at/all"))

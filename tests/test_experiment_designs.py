@@ -61,7 +61,8 @@ def test_cells_that_are_equal_with_defaults_spelled_out_stand_once_and_first() -
 
 
 def test_one_at_a_time_leaves_alone_what_base_does_not_say() -> None:
-    found = _resolve({"design": "one_at_a_time", "axes": {"decoder.vocabulary": [50, 200], "encoders.knowledge": [None, "gcn"]}})
+    axes = {"decoder.vocabulary": [50, 200], "encoders.knowledge": [None, "gcn"]}
+    found = _resolve({"design": "one_at_a_time", "axes": axes, "base.knowledge": {"annotator": "reader"}})
     assert [cell.title for cell in found.cells] == [
         "vocabulary=default, knowledge=none",
         "vocabulary=50, knowledge=none",

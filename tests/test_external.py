@@ -16,6 +16,7 @@ from rrgbench.catalogue import Catalogue, Component
 from rrgbench.errors import ConfigError
 from rrgbench.external import (
     Given,
+    Source,
     below_floors,
     collapse,
     dataset_source,
@@ -128,6 +129,28 @@ def test_what_a_reference_file_cannot_give_is_not_applicable_with_its_reason(sto
     (row,) = toy.run_here(plan, store, catalogue).rows
     assert row.not_applicable == how.missing
     assert row.floors == {}
+
+
+def test_a_data_set_without_train_or_validate_says_what_cannot_be_had_of_it(catalogue: Catalogue, phantom: Any) -> None:
+    def lacking(*names: str) -> Source:
+        splits = {name: data for name, data in phantom.record.splits.items() if name not in names}
+        return replace(phantom, record=phantom.record.model_copy(update={"splits": splits}))
+
+    floors = [catalogue.resolve("floors", name, "floors") for name in ("constant", "random")]
+    metrics = [catalogue.resolve("metrics", name, "metrics") for name in ("bleu", "diversity")]
+    raw = catalogue.resolve("protocols", "raw", "protocol")
+    alone = lacking("train", "validate")
+    how = measures(alone, raw, metrics, floors)
+    assert [metric.name for metric in how.metrics] == ["bleu"]
+    assert how.floors == ()
+    assert how.missing["floor random"] == how.missing["unique"] == "phantom has no train split"
+    half = lacking("validate")
+    how = measures(half, raw, metrics, floors)
+    assert [floor.name for floor in how.floors] == ["random"]
+    assert how.missing == {"floor constant": "phantom has no validate split"}
+    assert len(external_plan(half, how, Given("x", {0: "0" * 64})).rows) == 2
+    with pytest.raises(ConfigError, match="protocol raw reads the train reports; got phantom has no train split"):
+        measures(alone, replace(raw, values=("train_reports",)), metrics, floors)
 
 
 def test_a_metric_that_needs_what_predictions_do_not_have_says_so(store: Store, catalogue: Catalogue, phantom: Any) -> None:

@@ -35,8 +35,10 @@ NAMED_COMPONENTS: dict[str, str] = {
     "rrgbench/runner/__init__.py": "the default executor is local",
     "rrgbench/runner/worker.py": "names of libraries whose versions are provenance; device auto",
     "rrgbench/cli/app.py": "the default executor is local",
+    "rrgbench/text/sections.py": "findings is a section of reports",
     "rrgbench/cli/search.py": "the default executor is local",
     "rrgbench/cli/outside.py": "the default executor is local",
+    "rrgbench/cli/graphing.py": "the default executor is local",
 }
 """File of the platform -> why a component's name may stand in it."""
 

@@ -67,3 +67,49 @@ def _small(catalogue: Catalogue, name: str) -> dict[str, Any]:
     (spec,) = catalogue.specs["decoders"][name]
     small = {"layers": 1, "hidden_size": 16, "heads": 2}
     return {"name": name} | {option.name: small[option.name] for option in spec.options if option.name in small}
+
+
+def _active(store: Path) -> dict[str, bytes]:
+    """Active nodes by the title of their step, over the whole store."""
+    found = {}
+    for path in sorted((store / "steps").glob("*/*/active.npy")):
+        found[json.loads(path.with_name("DONE").read_text())["title"]] = path.read_bytes()
+    return found
+
+
+@pytest.mark.heavy
+def test_active_nodes_and_reports_do_not_change_when_targets_of_validate_and_test_are_replaced(
+    tmp_path: Path, shell: Any, write_experiment: Any, iu_folder: Any
+) -> None:
+    root = iu_folder(tmp_path / "iu", (24, 4, 5))
+    changes = {
+        "base.dataset": {"name": "iu_xray", "root": str(root)},
+        "base.labels": "lexicon",
+        "base.encoders": {
+            "image": {"name": "timm", "model": "test_vit", "size": 32},
+            "knowledge": {"name": "gcn", "width": 8},
+        },
+        "base.knowledge": {"min_count": 2, "min_edge_count": 1, "active": "all"},
+        "base.stages": {
+            "unimodal": {"losses": {"findings": 1.0}, "epochs": 1, "batch_size": 8},
+            "fusion": {"train": ["knowledge", "fusion", "decoder"], "epochs": 1, "batch_size": 8},
+        },
+        "axes": {"knowledge.active": ["image", "retrieved", "all"]},
+        "metrics": ["bleu"],
+    }
+    path = write_experiment(tmp_path, changes)
+    honest = shell("run", path, "--store", tmp_path / "honest", "--json")
+    assert honest.code == 0, honest.err
+    annotation = json.loads((root / "annotation.json").read_text())
+    for split in ("val", "test"):
+        for item in annotation[split]:
+            item["report"] = "There is a large effusion in the left pleura. Edema and a fracture. The heart is enlarged."
+    (root / "annotation.json").write_text(json.dumps(annotation))
+    replaced = shell("run", path, "--store", tmp_path / "replaced", "--json")
+    assert replaced.code == 0, replaced.err
+    before, after = _active(tmp_path / "honest"), _active(tmp_path / "replaced")
+    assert len(before) == 3 * 2, "of train and test, by three sources"
+    assert before == after
+    assert len(set(before.values())) == 6, "the sources do not make the same nodes active"
+    assert _predictions(tmp_path / "honest") == _predictions(tmp_path / "replaced")
+    assert "score" in replaced.json["executed"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rrgbench.errors import DataError, ManyErrors
+from rrgbench.errors import ConfigError, DataError, ManyErrors
 from rrgbench.experiment import Experiment
 from rrgbench.plan import Plan, make_plan
 from rrgbench.store import Store
@@ -207,6 +207,7 @@ def test_the_licence_is_told_to_every_step(monkeypatch: pytest.MonkeyPatch) -> N
     stages["fusion"] |= {"augment": False, "cached": ["image"]}
     read = {"base.labels": "reader", "base.masks": "outline"}
     every = GRID | read | {"base.stages": stages, "metrics": ["bleu", "clip"]}
+    every |= {"base.encoders": {"image": "cnn", "text": "bert", "knowledge": "gcn"}}
     plan = toy.plan(monkeypatch, every, toy.make_record("credentialed"))
     assert {step.kind for step in plan.steps.values()} == set(step_code.STEP_VERSIONS)
     assert {step.request()["license"] for step in plan.steps.values()} == {"credentialed"}
@@ -291,6 +292,13 @@ def test_rows_of_other_questions_have_other_ids(changes: dict[str, Any], monkeyp
 
 
 # Data sets.
+
+
+def test_an_experiment_on_a_data_set_without_train_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = toy.make_record()
+    alone = record.model_copy(update={"splits": {"test": record.splits["test"]}})
+    with pytest.raises(ConfigError, match="data set toy has no train and no validate split; got splits test"):
+        toy.plan(monkeypatch, SELECT, alone)
 
 
 def test_each_data_set_is_read_once_and_the_mistakes_of_all_come_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,9 +60,13 @@ def test_a_stage_that_reads_one_encoder_is_trained_once_a_seed_for_every_cell(mo
 def test_a_stage_starts_from_what_holds_its_modules_and_hangs_on_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = {"unimodal": UNIMODAL, "alone": {"losses": {"graph": 1.0}}, "fusion": {"epochs": 1}}
     encoders = {"image": "cnn", "knowledge": "gcn"}
-    plan = toy.plan(monkeypatch, {"base.stages": stages, "base.encoders": encoders})
+    plan = toy.plan(
+        monkeypatch,
+        {"base.stages": stages, "base.encoders": encoders, "base.knowledge": {"annotator": "reader", "active": "all"}},
+    )
     (unimodal,), (alone,), (fusion,) = (_stage(plan, name) for name in stages)
-    assert alone.upstream == {"start": ()}
+    assert set(alone.upstream) == {"graph", "active", "start"}
+    assert alone.upstream["start"] == ()
     assert fusion.upstream["start"] == (unimodal.id, alone.id)
     (generate,) = _of(plan, "generate")
     assert generate.upstream["checkpoint"] == (fusion.id,), "the last stage holds the whole model"

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrgbench.text import UNKNOWN, bleu_from_counts, clean_r2gen_iu, clean_r2gen_mimic, ngrams, vocabulary, words
+from rrgbench.text import (
+    UNKNOWN,
+    bleu_from_counts,
+    clean_cxrmate,
+    clean_r2gen_iu,
+    clean_r2gen_mimic,
+    label_r2gen,
+    ngrams,
+    vocabulary,
+    whole_characters,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,10 +80,76 @@ def test_mimic_drops_the_blanks_of_de_identification_and_long_rows_of_spaces_and
     assert clean_r2gen_mimic("a      b.......... c") == "a b . c ."
 
 
-@given(st.text(alphabet="aBL1256. ,;:/'\"_-<>[]@\n\\", max_size=40))
-def test_cleaning_twice_gives_the_same_words(report: str) -> None:
-    once = clean_r2gen_iu(report)
-    assert words(clean_r2gen_iu(once)) == words(once)
+ODD = st.text(alphabet="aBL1256. ,;:/'\"_-<>[]@\n\\", max_size=40)
+
+
+@pytest.mark.parametrize("clean", [clean_r2gen_iu, clean_r2gen_mimic])
+@settings(deadline=None)
+@given(ODD)
+def test_r2gens_cleaning_twice_gives_the_same_words(clean: Callable[[str], str], report: str) -> None:
+    once = clean(report)
+    assert words(clean(once)) == words(once)
+
+
+def test_r2gens_cleaning_twice_adds_a_full_stop_and_spaces() -> None:
+    assert clean_r2gen_iu("a") == "a ."
+    assert clean_r2gen_iu("a .") == "a  ."
+    assert clean_r2gen_iu(clean_r2gen_iu("a. b")) == "a . b  ."
+
+
+def test_mimic_drops_underscores_that_touch_words_too() -> None:
+    assert clean_r2gen_mimic("a ___-year-old with __ in room_4") == "a -year-old with  in room4 ."
+
+
+def test_mimic_keeps_what_its_counted_replacements_do_not_reach() -> None:
+    # Seven halvings leave two of 129 underscores, and the pattern takes them; of 300 spaces, six halvings leave five.
+    assert clean_r2gen_mimic("a " + "_" * 300 + " b") == "a  b ."
+    assert clean_r2gen_mimic("a" + " " * 300 + "b") == "a     b ."
+    assert clean_r2gen_mimic("a.b..c...... d") == "abc . d ."
+
+
+def test_a_label_is_cut_one_word_before_the_length_and_rare_words_are_marked() -> None:
+    known = frozenset(vocabulary(["Lungs clear. Heart normal."] * 3, clean_r2gen_iu, 3))
+    assert label_r2gen("Lungs hazy. Heart normal.", clean_r2gen_iu, known) == "lungs <unk> . heart normal ."
+    assert label_r2gen("Lungs hazy. Heart normal.", clean_r2gen_iu, known, max_length=4) == "lungs <unk> ."
+    assert label_r2gen("clear " * 80, clean_r2gen_iu, known).split() == ["clear"] * 59
+    # A mark in the text itself loses its brackets and is a rare word.
+    assert label_r2gen("<unk> clear", clean_r2gen_iu, known) == "<unk> clear ."
+
+
+@pytest.mark.parametrize(
+    ("report", "cleaned"),
+    [
+        ("Lungs are\nclear.\n\nNo  effusion,\tXXXX ___.", "Lungs are clear. No effusion, XXXX ___."),
+        ("\n a", " a"),
+        ("a\r\nb", "a b"),
+        ("a\rb\u00a0c\u2028d", "a\rb\u00a0c\u2028d"),
+        ("1. L1. 2. 5 cm", "1. L1. 2. 5 cm"),
+        ("", ""),
+    ],
+)
+def test_cxrmate_changes_white_space_only(report: str, cleaned: str) -> None:
+    assert clean_cxrmate(report) == cleaned
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_cxrmates_cleaning_keeps_every_word_and_changes_nothing_the_second_time(report: str) -> None:
+    once = clean_cxrmate(report)
+    assert words(once) == words(report)
+    assert clean_cxrmate(once) == once
+
+
+def test_half_a_character_becomes_the_replacement_character_and_two_halves_one() -> None:
+    assert whole_characters("a\udcffb") == "a\ufffdb"
+    assert whole_characters("\ud83d\ude00") == "\U0001f600"
+    assert whole_characters("\ude00\ud83d") == "\ufffd\ufffd"
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_text_is_whole_already(text: str) -> None:
+    assert whole_characters(text) == text
 
 
 def test_a_vocabulary_holds_words_at_the_threshold_and_the_unknown_word_in_order() -> None:
@@ -96,6 +174,5 @@ def test_bleu_from_counts_punishes_only_short_texts() -> None:
 def test_the_text_room_imports_neither_torch_nor_other_rooms() -> None:
     code = "import sys, rrgbench.text; print(*sorted(m for m in sys.modules if m == 'torch' or m.startswith('rrgbench.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) <= {
-        f"rrgbench.{name}" for name in ("errors", "hookspecs", "identity", "interfaces", "text", "types")
-    }
+    rooms = {module.split(".")[1] for module in done.stdout.split()}
+    assert rooms <= {"errors", "hookspecs", "identity", "interfaces", "text", "types"}

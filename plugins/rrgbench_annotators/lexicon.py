@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rrgbench import Entity, ReportGraph
 from rrgbench_annotators import cues as cue_tables
@@ -47,6 +48,8 @@ class Lexicon:
     relations ``modify, located_at, suggestive_of``. Its graphs are not RadGraph's: scores of the two never stand side by side.
     Deterministic; linear in the length of a report.
     """
+
+    memo: ClassVar[bool] = False  # measured: .19 ms a report here, .09 ms a look into the memo, .33 ms to keep a new one
 
     def __init__(self) -> None:
         self.identity = f"lexicon {VERSION} {_digest()}"

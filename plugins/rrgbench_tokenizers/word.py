@@ -9,6 +9,7 @@ from annotated_types import Ge
 
 from rrgbench import ConfigError
 from rrgbench.text import UNKNOWN, clean_r2gen_iu, vocabulary, words
+from rrgbench_tokenizers.framing import check_ids
 
 _SPECIAL = ("<pad>", "<bos>", "<eos>")
 
@@ -65,7 +66,5 @@ class Word:
         Raises:
             ValueError: an id that is not in the vocabulary.
         """
-        stray = next((index for index in ids if not 0 <= index < self.vocab_size), None)
-        if stray is not None:
-            raise ValueError(f"id {stray} is outside the vocabulary of {self.vocab_size}")
+        check_ids(ids, self.vocab_size)
         return " ".join(self._words[index] for index in ids if index >= len(_SPECIAL))

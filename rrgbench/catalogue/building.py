@@ -20,6 +20,13 @@ from rrgbench.interfaces import KINDS
 Values = Callable[[str], Any]
 """A platform value by its name."""
 
+Finish = Callable[[Mapping[str, Any], Any], Any]
+"""From what was asked for and the object that was made to the object that is given in its place."""
+
+
+def _as_made(wanted: Mapping[str, Any], made: Any) -> Any:
+    return made
+
 
 @cache
 def _plugin(distribution: str, entry_point: str) -> Plugin:
@@ -32,12 +39,13 @@ def _plugin(distribution: str, entry_point: str) -> Plugin:
     raise PluginError(f"{distribution} has no plugin {entry_point} any more", hint="install it again, or plan again")
 
 
-def build(request: Mapping[str, Any], values: Values) -> Any:
+def build(request: Mapping[str, Any], values: Values, finish: Finish = _as_made) -> Any:
     """The object that a component's request asks for.
 
     Args:
         request: what ``Component.request`` gave.
         values: gives the platform values that the factory asks for.
+        finish: what is done to every object that is made, those inside the component first.
 
     Raises:
         PluginError: the plugin is not what the plan saw.
@@ -56,13 +64,13 @@ def build(request: Mapping[str, Any], values: Values) -> Any:
     def leaf(tree: Tree, value: Any, place: str) -> Any:
         """An option's JSON value as the type that its annotation names."""
         if tree["type"] == "component":
-            return build(value, values)
+            return build(value, values, finish)
         if tree["type"] == "path":
             return _unchanged(value, wanted["files"][value], f"option `{place}` of {wanted['name']}")
         return float(value) if tree["type"] == "float" else value
 
     keywords = {name: fold(trees[name], value, leaf, name) for name, value in wanted["options"].items()}
-    return factory(*(values(name) for name in names), **keywords)
+    return finish(wanted, factory(*(values(name) for name in names), **keywords))
 
 
 def _unchanged(path: str, content: str, where: str) -> Path:

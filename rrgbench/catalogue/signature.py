@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import json
@@ -104,7 +105,7 @@ def _annotation(factory: Any, parameter: inspect.Parameter) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON data: tuples and sets become lists, paths text.
+    """A value as JSON data: tuples and sets become lists, paths text, dataclasses mappings.
 
     Raises:
         TypeError: anything else.
@@ -113,6 +114,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, Path):
         return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
     if isinstance(value, (set, frozenset)):
         return sorted(plain(item) for item in value)
     if isinstance(value, Mapping):
@@ -167,7 +170,7 @@ def _attribute(kind: Kind, factory: Any, name: str) -> Any:
     if not hasattr(factory, name):
         raise TypeError(f"the class attribute `{name}` is missing")
     value = getattr(factory, name)
-    annotation = typing.get_type_hints(kind.protocol)[name]
+    annotation = kind.optional.get(name) or typing.get_type_hints(kind.protocol)[name]
     wanted = get_args(annotation)[0] if get_origin(annotation) is ClassVar else annotation
     data = plain(value)
     try:
@@ -194,7 +197,8 @@ def read_signature(kind: Kind, factory: Any) -> tuple[tuple[str, ...], tuple[Opt
                 allowed = ", ".join(sorted(kind.values)) or "none"
                 raise TypeError(f"the platform value `{name}` is not for {kind.name} (allowed: {allowed})")
         options = tuple(_option(kind, factory, parameter) for parameter in keywords)
-        attributes = {name: _attribute(kind, factory, name) for name in kind.attributes}
+        told = (*kind.attributes, *(name for name in kind.optional if hasattr(factory, name)))
+        attributes = {name: _attribute(kind, factory, name) for name in told}
         known = {option.name for option in options}
         for name, value in attributes.items():
             for text in value.values() if isinstance(value, Mapping) else ():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rrgbench.cell.config import EMBEDDINGS, MASKS, MODULES, CellConfig, DecodingConfig, StageConfig
-from rrgbench.cell.resolved import Cell, Part, Stage, identity_of, request_of, title_of
+from rrgbench.cell.config import EMBEDDINGS, MASKS, MODULES, CellConfig, DecodingConfig, KnowledgeConfig, StageConfig
+from rrgbench.cell.resolved import Cell, Knowledge, Part, Stage, identity_of, request_of, title_of
 from rrgbench.cell.resolving import resolve_cell
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "Cell",
     "CellConfig",
     "DecodingConfig",
+    "Knowledge",
+    "KnowledgeConfig",
     "Part",
     "Stage",
     "StageConfig",

@@ -55,6 +55,19 @@ class DecodingConfig(Strict):
     batch_size: Annotated[int, Field(ge=1)] = 64
 
 
+class KnowledgeConfig(Strict):
+    """How the knowledge graph of the train split is built, and which of its nodes are active for a study."""
+
+    annotator: Any = None
+    min_count: Annotated[int, Field(ge=1)] = 5
+    min_edge_count: Annotated[int, Field(ge=1)] = 3
+    max_nodes: Annotated[int, Field(ge=1, le=2000)] = 200
+    co_occurrence: Annotated[float, Field(ge=1, le=1e6)] | None = 2.0
+    active: Literal["image", "retrieved", "all"] = "retrieved"
+    neighbours: Annotated[int, Field(ge=1, le=1000)] = 5
+    votes: Annotated[int, Field(ge=1, le=1000)] = 2
+
+
 class CellConfig(Strict):
     """A cell as an experiment writes it."""
 
@@ -65,6 +78,7 @@ class CellConfig(Strict):
     decoder: Any
     labels: Any = None
     masks: Any = None
+    knowledge: KnowledgeConfig = KnowledgeConfig()
     embedding_dim: Annotated[int, Field(ge=1, le=8192)] = 128
     stages: Annotated[dict[str, StageConfig | None], Field(min_length=1)]
     decoding: DecodingConfig = DecodingConfig()

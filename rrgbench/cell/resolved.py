@@ -58,6 +58,20 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Knowledge:
+    """The knowledge graph of a cell: who annotates, what is kept; and what makes nodes active, with the options of that alone
+    (None where no encoder reads the graph)."""
+
+    annotator: Component
+    pruning: Mapping[str, Any]
+    active: Mapping[str, Any] | None
+
+    def payload(self) -> dict[str, Any]:
+        """What counts in ids."""
+        return {"annotator": self.annotator, "pruning": self.pruning, "active": self.active}
+
+
+@dataclass(frozen=True)
 class Cell:
     """One model with its training: what a row of a leaderboard is about."""
 
@@ -75,6 +89,7 @@ class Cell:
     stages: tuple[Stage, ...]
     decoding: DecodingConfig
     dropped: tuple[str, ...]
+    knowledge: Knowledge | None = None
 
     @property
     def title(self) -> str:
@@ -113,7 +128,9 @@ class Cell:
         labels = self.annotator if "labels" in needs else None
         masks = {"masks": self.segmenter} if needs & MASKS else {}
         model = self.parts((*self.encoders, "fusion", "decoder"), needs).value
-        return {"dataset": self.dataset, "model": model, "labels": labels, **masks, "stages": stages, "decoding": decoding}
+        known = {"knowledge": self.knowledge.payload()} if self.knowledge is not None else {}
+        told = {"dataset": self.dataset, "model": model, "labels": labels, "stages": stages, "decoding": decoding}
+        return told | masks | known
 
     @cached_property
     def id(self) -> str:

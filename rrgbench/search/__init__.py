@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rrgbench.catalogue import Catalogue
-from rrgbench.data import read_dataset
+from rrgbench.data import need_splits, read_dataset
 from rrgbench.errors import ConfigError, RRGBenchError, StoreError, placed
 from rrgbench.identity import digest
 from rrgbench.interfaces import Executor
@@ -23,6 +23,7 @@ from rrgbench.search.export import ranked, write_experiment, write_history
 from rrgbench.search.resolved import ResolvedSearch, resolve_search
 from rrgbench.search.trials import SearchListener, TrialFailed, TrialRecord, judged, plan_trial
 from rrgbench.store import Store, full_disk_is_an_error
+from rrgbench.types import SPLITS
 
 if TYPE_CHECKING:
     from rrgbench.search.study import Study
@@ -164,6 +165,7 @@ def _counted(search: ResolvedSearch, store: Store, catalogue: Catalogue) -> tupl
     judged on."""
     try:
         record = read_dataset(store, search.start.dataset, search.start.root)
+        need_splits(record, search.start.dataset.name, SPLITS, "train, validate and test for a search")
         plan_trial(search, catalogue, store, 0, search.space.first({}))
     except RRGBenchError as error:
         place = "objective.metric, as an experiment's " if error.what.startswith("select.metric") else ""

@@ -12,6 +12,8 @@ _PLACES: Mapping[str, str] = {
     "masks": "generating",
     "features": "generating",
     "labels": "scoring",
+    "graph": "knowledge",
+    "active": "knowledge",
     "train": "training",
     "auroc": "judging",
     "generate": "generating",

@@ -12,6 +12,7 @@ from typing import Any
 from rrgbench.catalogue.building import build
 from rrgbench.data import load_inputs, load_targets
 from rrgbench.errors import StoreError
+from rrgbench.memo import Remembered
 from rrgbench.store import Store
 from rrgbench.types import Examples, Inputs, Targets
 
@@ -106,8 +107,19 @@ class Context:
         return tuple(target.report for target in targets)
 
     def build(self, component: Mapping[str, Any], **more: Any) -> Any:
-        """The object of a component request; ``more`` are platform values that only this place knows."""
-        return build(component, lambda name: more[name] if name in more else self.value(name))
+        """The object of a component request; ``more`` are platform values that only this place knows.
+
+        Annotators, wherever they stand in it, have the store's memo.
+        """
+        return build(component, lambda name: more[name] if name in more else self.value(name), self._finished)
+
+    def _finished(self, wanted: Mapping[str, Any], made: Any) -> Any:
+        if wanted["kind"] != "annotators" or not getattr(made, "memo", True):
+            return made
+        files = wanted["files"]  # a file counts by its content, not by its place
+        options = {name: files.get(str(value), value) for name, value in wanted["options"].items()}
+        who = {name: wanted[name] for name in ("name", "distribution", "version")} | {"options": options}
+        return Remembered(made, who, self.store.root / "memo", self.request["license"], self.on_progress)
 
 
 def write_predictions(path: Path, study_ids: tuple[str, ...], reports: list[str]) -> None:

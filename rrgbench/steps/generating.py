@@ -58,7 +58,7 @@ _FILMS = 64
 
 def generate(context: Context) -> Result:
     """Write the reports of a split from its inputs; file: predictions.jsonl."""
-    domain = same_domain(context, ["checkpoint", "before", "candidates", "features"])
+    domain = same_domain(context, ["checkpoint", "before", "candidates", "features", "active"])
     model, tokenizer = build_model(context, {})
     assert tokenizer is not None, "a model that writes has a decoder"
     load_checkpoint(context, model)

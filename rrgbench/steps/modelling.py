@@ -7,18 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from rrgbench.batches import StudySet
 from rrgbench.errors import PluginError, RRGBenchError, StoreError
 from rrgbench.identity import derive_seed
 from rrgbench.interfaces import Tokenizer
+from rrgbench.knowledge.graph import RELATIONS, read_graph
 from rrgbench.model import Heads, Model
 from rrgbench.steps.context import Context
 from rrgbench.store import read_done, read_json
 from rrgbench.training import load_parts, numerics_domain
 from rrgbench.training.process import seed_everything
-from rrgbench.types import Inputs, Targets
+from rrgbench.types import Inputs, KnowledgeGraph, Node, Targets
 
 
 def build_model(context: Context, adapters: Mapping[str, Any], findings: int = 0) -> tuple[Model, Tokenizer | None]:
@@ -38,9 +40,11 @@ def build_model(context: Context, adapters: Mapping[str, Any], findings: int = 0
     wanted = context.payload["model"]
     tokenizer = context.value("tokenizer") if "decoder" in wanted else None
 
+    known = {"graph": graph_value(context)} if context.request["upstream"].get("graph") else {}
+
     def make(name: str, component: Mapping[str, Any], **values: Any) -> nn.Module:
         seed_everything(derive_seed(context.seed, "init", name))
-        module = context.build(component, **values)
+        module = context.build(component, **known, **values)
         if not isinstance(module, nn.Module):
             raise PluginError(f"{name}: {type(module).__name__} is not a torch module")
         if name not in adapters:
@@ -61,6 +65,18 @@ def build_model(context: Context, adapters: Mapping[str, Any], findings: int = 0
         heads = Heads(dims, embedding_dim=asked.get("embedding_dim"), findings=findings, masks=bool(asked.get("mask_logits")))
     seed_everything(derive_seed(context.seed, "init", "model"))
     return Model(encoders, fusion, decoder, heads), tokenizer
+
+
+def graph_value(context: Context) -> KnowledgeGraph:
+    """The platform value ``graph``, from the artifact of the step's graph."""
+    found = read_graph(context.upstream("graph")[0] / "graph.json")
+    return KnowledgeGraph(
+        nodes=tuple(Node(node.name, node.kind) for node in found.nodes),
+        edges=torch.tensor([[edge.source, edge.target] for edge in found.edges], dtype=torch.int64).reshape(-1, 2).T.contiguous(),
+        edge_types=torch.tensor([RELATIONS.index(edge.relation) for edge in found.edges], dtype=torch.int64),
+        relations=RELATIONS,
+        edge_counts=torch.tensor([edge.count for edge in found.edges], dtype=torch.float32),
+    )
 
 
 def load_checkpoint(context: Context, model: Model) -> None:
@@ -89,7 +105,7 @@ def study_set(
     labels: Sequence[str] = (),
 ) -> StudySet:
     """Studies as the model reads them; without targets for everything but training and judging."""
-    pixels, features, masks = (context.upstream(role) for role in ("pixels", "features", "masks"))
+    pixels, features, masks, active = (context.upstream(role) for role in ("pixels", "features", "masks", "active"))
     context_tokenizer: Any = getattr(dict(model.encoders.items()).get("text"), "tokenizer", None)
     embeds = model.heads is not None and model.heads.report_projection is not None
     return StudySet(
@@ -102,6 +118,7 @@ def study_set(
         report_encoder_tokenizer=context_tokenizer if embeds and targets is not None else None,
         label_names=tuple(labels) if targets is not None else (),
         masks=np.load(masks[0] / "masks.npy", mmap_mode="r") if masks and targets is not None else None,
+        active_nodes=np.load(active[0] / "active.npy", allow_pickle=False) if active else None,
     )
 
 

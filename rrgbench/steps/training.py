@@ -15,7 +15,7 @@ def train(context: Context) -> Result:
     """Train epochs i to j; files: model.safetensors, optimizer.safetensors, state.json, log.json."""
     payload = context.payload
     stage, (first, last), start = payload["stage"], payload["epochs"], context.upstream("start")
-    domain = same_domain(context, ["start", "features"])
+    domain = same_domain(context, ["start", "features", "active"])
     names, targets = labelled(context, context.train.targets)
     if "labels" in context.request["upstream"] and not names:
         got = f"none that is stated by {LEAST} train reports"

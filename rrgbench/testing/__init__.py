@@ -18,6 +18,7 @@ from rrgbench.testing.decoder import DecoderContract
 from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
 from rrgbench.testing.floors import FloorContract
 from rrgbench.testing.fusion import FusionContract
+from rrgbench.testing.knowledge import KnowledgeEncoderContract
 from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.running import CONTRACTS, checks, failures
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
@@ -35,6 +36,7 @@ __all__ = [
     "FloorContract",
     "FusionContract",
     "ImageEncoderContract",
+    "KnowledgeEncoderContract",
     "LossContract",
     "MetricContract",
     "ProtocolContract",

@@ -106,3 +106,22 @@ class AnnotatorContract:
         alone = [self._graphs(annotator, [report])[0] for report in REPORTS]
         turned = self._graphs(annotator, REPORTS[::-1])[::-1]
         assert together == alone == turned, f"{self._name}: a report's graph depends on the reports beside it"
+
+    def test_the_memo_gives_what_it_gives(self) -> None:
+        """A graph is of plain texts and whole numbers, and a text's normal form has the text's graph and is its own."""
+        annotator = self._made()
+        memo = getattr(annotator, "memo", True)
+        assert isinstance(memo, bool), f"{self._name}.memo is {memo!r}, not True or False"
+        texts = [*REPORTS, *(report.upper() for report in REPORTS), *HARD_TEXTS]
+        graphs = self._graphs(annotator, texts)
+        for graph in graphs:
+            held = [(entity.tokens, entity.label, *(name for name, _ in entity.relations)) for entity in graph.entities]
+            plain = all(type(word) is str for word in (graph.text, *(word for words in held for word in words)))
+            whole = all(type(number) is int for entity in graph.entities for number in (entity.start, entity.end))
+            assert plain and whole, f"{self._name} gives a graph that is not of str and int: it cannot be kept"
+        if (normal_form := getattr(annotator, "normal_form", None)) is not None:
+            with saying(f"{self._name}.normal_form"):
+                forms = [normal_form(text) for text in texts]
+                again = [normal_form(form) for form in forms]
+            assert again == forms, f"{self._name}.normal_form of a normal form is another"
+            assert self._graphs(annotator, forms) == graphs, f"{self._name} gives a text and its normal form two graphs"

@@ -42,8 +42,13 @@ class DatasetContract:
 
     _held: ClassVar[tuple[Dataset, Any]]
 
+    @property
+    def _splits(self) -> tuple[Split, ...]:
+        """Those it has; a benchmark may have test alone."""
+        return tuple(getattr(self._made(), "splits", SPLITS))
+
     def _inputs(self) -> Iterator[tuple[Split, Inputs]]:
-        for split in SPLITS:
+        for split in self._splits:
             with saying(f"{self._name}.inputs({split!r})"):
                 yield from ((split, one) for one in self._made().inputs(split))
 
@@ -61,8 +66,9 @@ class DatasetContract:
         assert license_ in get_args(License), f"{self._name}.license is {license_!r}, not one of {get_args(License)}"
 
     def test_inputs_and_targets_go_together(self) -> None:
-        """No split is empty, and both sides have the same studies in the same order."""
-        for split in SPLITS:
+        """No split is empty, test is there, and both sides have the same studies in the same order."""
+        assert "test" in self._splits, f"{self._name} has no test split"
+        for split in self._splits:
             left = [one.study_id for name, one in self._inputs() if name == split]
             right = [one.study_id for one in self._targets(split)]
             assert left, f"{self._name}: the split {split} is empty"
@@ -100,7 +106,7 @@ class DatasetContract:
     def test_reports_are_texts_and_labels_are_zero_or_one(self) -> None:
         """No report is empty, and all studies have the same labels."""
         names: set[tuple[str, ...] | None] = set()
-        for split in SPLITS:
+        for split in self._splits:
             for one in self._targets(split):
                 written = isinstance(one.report, str) and one.report.strip()
                 assert written, f"{self._name}: study {one.study_id} has an empty report"
@@ -112,7 +118,7 @@ class DatasetContract:
     def test_no_context_holds_the_report(self) -> None:
         """The inputs of a study never say what its report says."""
         contexts = {one.study_id: " ".join(re.findall(r"\w+", one.context.lower())) for _, one in self._inputs()}
-        for split in SPLITS:
+        for split in self._splits:
             for one in self._targets(split):
                 words = re.findall(r"\w+", one.report.lower())
                 leaks = len(words) >= _LEAK_WORDS and " ".join(words) in contexts[one.study_id]
@@ -129,7 +135,7 @@ class DatasetContract:
         """The same studies with the same films, byte by byte for the first ones, from another folder too."""
         first, (second, folder) = self._made(), self._fresh()
         with folder:
-            for split in SPLITS:
+            for split in self._splits:
                 same = list(first.targets(split)) == list(second.targets(split))
                 assert same, f"{self._name}: the targets of {split} are not the same twice"
                 for one, other in zip(first.inputs(split), second.inputs(split), strict=True):

@@ -13,6 +13,7 @@ from rrgbench.testing.decoder import DecoderContract
 from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
 from rrgbench.testing.floors import FloorContract
 from rrgbench.testing.fusion import FusionContract
+from rrgbench.testing.knowledge import KnowledgeEncoderContract
 from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
 from rrgbench.testing.segmenter import SegmenterContract
@@ -26,6 +27,7 @@ CONTRACTS: Mapping[str, type] = {
     "floors": FloorContract,
     "fusions": FusionContract,
     "image_encoders": ImageEncoderContract,
+    "knowledge_encoders": KnowledgeEncoderContract,
     "losses": LossContract,
     "metrics": MetricContract,
     "protocols": ProtocolContract,

@@ -20,7 +20,7 @@ from rrgbench_datasets.phantom.findings import Plants, Study, studies_of
 from rrgbench_datasets.phantom.frontal import frontal
 from rrgbench_datasets.phantom.grammar import context_of, report_of
 from rrgbench_datasets.phantom.lateral import lateral
-from rrgbench_datasets.preparing import TextRule, prepare_report
+from rrgbench_datasets.preparing import TextRule, prepare_reports
 
 VERSION = 1
 """Counts up whenever a film changes, so that no film of an earlier version is taken for a new one."""
@@ -42,7 +42,7 @@ class Phantom:
         knowledge_plant: how much the findings hang together, at unchanged frequencies; 0 makes them independent.
         lateral_share: the share of studies with a lateral film beside the frontal one.
         empty_share: the share of studies without an indication.
-        text: ``r2gen`` cleans the reports of the train split by R2Gen's rule; validate and test stay verbatim.
+        text: how the reports of the train split are cleaned, by R2Gen's rule for one; validate and test stay verbatim.
 
     Raises:
         ConfigError: an option is out of range.
@@ -94,13 +94,11 @@ class Phantom:
 
     def targets(self, split: Split) -> Sequence[Targets]:
         """The reports and labels of the same studies in the same order."""
-        return tuple(
-            Targets(study.study_id, self._report(study), study.labels) for study in self._studies if study.split == split
-        )
-
-    def _report(self, study: Study) -> str:
-        report = report_of(study, self._draws("report", study))
-        return prepare_report(report, self._text) if study.split == "train" else report
+        studies = [study for study in self._studies if study.split == split]
+        reports = tuple(report_of(study, self._draws("report", study)) for study in studies)
+        if split == "train":
+            reports = prepare_reports(reports, self._text)
+        return tuple(Targets(study.study_id, report, study.labels) for study, report in zip(studies, reports))
 
     def sources(self) -> Sequence[Path]:
         """Nothing outside the films is read."""

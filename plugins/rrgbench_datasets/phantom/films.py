@@ -32,18 +32,18 @@ def png(grey: Film) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
-def keep(folder: Path, films: Mapping[str, Callable[[], Film]]) -> None:
+def keep(folder: Path, films: Mapping[str, Callable[[], Film]], owner: str = "phantom", ledger: str = LEDGER) -> None:
     """See that ``folder`` holds every film: those that are missing or damaged are made, the others are left alone.
 
     Any number of processes may do so at once: each film is written beside its place and moved there, and all write the
-    same bytes.
+    same bytes. Sets of films that share a folder need ledgers of their own, and names that say what is in a film.
 
     Raises:
         DataError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        known = _ledger(folder / LEDGER)
+        known = _ledger(folder / ledger)
         digests: dict[str, str] = {}
         for name, draw in films.items():
             digests[name] = _digest(folder / name)
@@ -52,10 +52,10 @@ def keep(folder: Path, films: Mapping[str, Callable[[], Film]]) -> None:
                 digests[name] = hashlib.sha256(content).hexdigest()
                 _write(folder / name, content)
         if digests != known:
-            _write(folder / LEDGER, json.dumps(digests, indent=0, sort_keys=True).encode())
+            _write(folder / ledger, json.dumps(digests, indent=0, sort_keys=True).encode())
     except OSError as error:
         raise DataError(
-            f"data set phantom: {error.filename or folder} cannot be written",
+            f"data set {owner}: {error.filename or folder} cannot be written",
             got=error.strerror or error,
             hint="free the place or name another folder",
         ) from error

@@ -1,54 +1,18 @@
-"""Public: the text of reports. R2Gen's cleaning, word tokens and vocabularies, n-gram counts and corpus BLEU from counts.
-
-What tokenizers, protocols, floors and metrics share, so that they agree on it. A word is what ``str.split()`` gives.
-"""
+"""Words, vocabularies, n-gram counts and corpus BLEU from counts."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 UNKNOWN = "<unk>"
 """How R2Gen writes a word that its vocabulary lacks."""
 
-# As R2Gen wrote it: ``:-\[`` is a range, from ":" to "[", so it also removes ``; < = > ? @``; the hyphen stays.
-_REMOVED = re.compile(r"[.,?;*!%^&_+():-\[\]{}]")
-_NUMBERING = (
-    ("1. ", ""),
-    *((f". {number}. ", ". ") for number in (2, 3, 4, 5)),
-    *((f" {number}. ", ". ") for number in (2, 3, 4, 5)),
-)
-_IU = (("..", "."),) * 3
-_MIMIC = (("\n", " "), *((("__", "_"),) * 7), *((("  ", " "),) * 6), *((("..", "."),) * 8))
 
-
-def _clean_sentence(sentence: str) -> str:
-    for quote in ('"', "/", "\\", "'"):
-        sentence = sentence.replace(quote, "")
-    return _REMOVED.sub("", sentence.strip().lower())
-
-
-def _clean(report: str, replacements: Iterable[tuple[str, str]]) -> str:
-    for old, new in (*replacements, *_NUMBERING):
-        report = report.replace(old, new)
-    return " . ".join(_clean_sentence(sentence) for sentence in report.strip().lower().split(". ")) + " ."
-
-
-def clean_r2gen_iu(report: str) -> str:
-    """A report as R2Gen cleans it for IU X-ray (``clean_report_iu_xray`` of cuhksz-nlp/R2Gen ``modules/tokenizers.py``).
-
-    Kept as it is, since published figures hang on it: the rule for the number "1." also eats it out of "L1. " and "11. ",
-    the rule for " 2. " cuts "2. 5 cm", "pneumothorax/effusion" becomes one word, and an empty sentence leaves its full
-    stop behind. Cleaning twice gives the same words as cleaning once, though not the same spaces.
-    """
-    return _clean(report, _IU)
-
-
-def clean_r2gen_mimic(report: str) -> str:
-    """A report as R2Gen cleans it for MIMIC-CXR (``clean_report_mimic_cxr``); the blanks ``___`` of de-identification go."""
-    return _clean(report, _MIMIC)
+def whole_characters(text: str) -> str:
+    """The text with U+FFFD for every lone surrogate: half a character, which is no text and which no UTF-8 holds."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def words(text: str) -> list[str]:

@@ -1,0 +1,45 @@
+"""What the head of findings of an earlier stage says of films: inputs alone go in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from rrgbench.batches import StudySet
+from rrgbench.knowledge.active import Floats
+from rrgbench.steps.context import Context
+from rrgbench.steps.modelling import build_model, load_checkpoint, same_domain
+from rrgbench.types import Inputs
+
+_STUDIES = 64
+"""Studies a forward pass."""
+
+
+def finding_probabilities(context: Context, names: Sequence[str]) -> tuple[Floats, Floats, Mapping[str, Any]]:
+    """Probabilities of the findings ``names`` for the split in question and for validate, each (n, K); and the numerics."""
+    domain = same_domain(context, ["checkpoint"])
+    model, _ = build_model(context, {}, len(names))
+    load_checkpoint(context, model)
+    model.to(context.device).eval()
+    heads = model.heads
+    assert heads is not None, "planned for a stage that learns findings"
+
+    def told(inputs: Sequence[Inputs], role: str) -> Floats:
+        pixels = np.load(context.upstream(role)[0] / "pixels.npy", mmap_mode="r")
+        data = StudySet(inputs, pixels=pixels)
+        found = []
+        for first in range(0, len(data), _STUDIES):
+            chosen = range(first, min(first + _STUDIES, len(data)))
+            logits = heads.finding_logits(model.encode(data.inputs_batch(chosen).to(context.device))["image"])
+            assert logits is not None, "the head of findings is there"
+            found.append(logits.double().sigmoid().cpu().numpy())
+            context.on_progress(chosen.stop, len(data), "studies")
+        return np.concatenate(found)
+
+    with torch.inference_mode():
+        asked = told(context.inputs(context.payload["inputs"]), "pixels")
+        others = told(context.inputs(context.payload["validate_inputs"]), "validate_pixels")
+    return asked, others, domain
