@@ -41,18 +41,21 @@ class Geometry:
         return places.permute(0, 3, 1, 2)
 
     def _sampled(self, images: Tensor, angles: Tensor, smooth: bool) -> Tensor:
-        _, _, height, width = images.shape
+        count, _, height, width = images.shape
         y = torch.arange(height, dtype=torch.float32)[None, :, None] - (height - 1) / 2
         x = torch.arange(width, dtype=torch.float32)[None, None, :] - (width - 1) / 2
         if self.mirrored is not None:
             x = torch.where(self.mirrored[:, None, None], -x, x)
         sine, cosine = (f(angles)[:, None, None] for f in (torch.sin, torch.cos))
-        across = (cosine * x - sine * y + self.columns[:, None, None]) * (2 / max(width - 1, 1))
-        down = (sine * x + cosine * y + self.rows[:, None, None]) * (2 / max(height - 1, 1))
-        grid = torch.stack([across, down], dim=-1).to(images.device)
+        wide, high = 2 / max(width - 1, 1), 2 / max(height - 1, 1)
+        # Everything that is one number a row or a column is worked out first: only one sum is made for every pixel.
+        grid = torch.empty(count, height, width, 2)
+        grid[..., 0] = (cosine * x + self.columns[:, None, None]) * wide - sine * y * wide
+        grid[..., 1] = (cosine * y + self.rows[:, None, None]) * high + sine * x * high
+        grid = grid.to(images.device)
         mode = "bilinear" if smooth else "nearest"
         found = F.grid_sample(images.float(), grid, mode=mode, padding_mode="border", align_corners=True)
-        return found if images.is_floating_point() else found.round().to(images.dtype)
+        return found if images.is_floating_point() else found.round_().to(images.dtype)
 
 
 @dataclass(frozen=True)
