@@ -72,7 +72,7 @@ class _Region:
 
 
 class Threshold:
-    """The two lung fields of a frontal film by grey level and form, with rules and no weights; about 20 ms a film.
+    """The two lung fields of a frontal film by grey level and form, with rules and no weights.
 
     The film is made small, smoothed and freed of half of its slow changes in brightness. At each of 32 grey levels the dark
     regions are looked at: a pair counts whose regions have the size, form and place of two lungs. The pair that is largest,
