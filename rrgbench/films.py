@@ -39,7 +39,6 @@ _UNREADABLE = (
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 
 # No chest film is larger; what a header claims is checked before memory is asked for.
@@ -72,11 +71,12 @@ def open_film(path: Path, study_id: str, *, enough: tuple[int, int] | None = Non
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a damaged EXIF tag, say: the film itself is read or it is not
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # held to by size below: threads share filters
             if _is_dicom(path):
                 return _open_dicom(path)
             # From an open file: Pillow 13 maps a TIFF that it is given by name, and then does not turn it.
             with path.open("rb") as file, Image.open(file, formats=_FORMATS) as film:
+                _check_size(film)
                 if enough is not None:
                     film.draft("L", enough)
                 film.load()
@@ -89,6 +89,13 @@ def open_film(path: Path, study_id: str, *, enough: tuple[int, int] | None = Non
             expected="a whole image file (PNG, JPEG, TIFF, DICOM ..)",
             hint="fetch the file again or take the study out",
         ) from error
+
+
+def _check_size(film: Image.Image) -> None:
+    """Pillow warns of a film over its limit and refuses one of twice as much; here the limit is one."""
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and film.width * film.height > most:
+        raise ValueError(f"{film.width} x {film.height} pixels are more than {most}")
 
 
 def eight_bits(film: Image.Image) -> Image.Image:

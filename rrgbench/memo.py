@@ -184,12 +184,12 @@ class Remembered:
         missing = [text for text in keys if text not in found]
         begin = os.getpid() * 7919 % len(missing) if missing else 0
         waiting = missing[begin:] + missing[:begin]
-        while waiting:
-            self._tell(len(keys) - len(waiting), len(keys), "texts annotated")
-            batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-            found |= self._made({text: keys[text] for text in batch})
-            found |= dict(self._known({text: keys[text] for text in waiting}))
-            waiting = [text for text in waiting if text not in found]
+        for first in range(0, len(waiting), AT_ONCE):
+            self._tell(len(keys) - len(waiting) + first, len(keys), "texts annotated")
+            batch = {text: keys[text] for text in waiting[first : first + AT_ONCE]}
+            found |= dict(self._known(batch))
+            if new := {text: key for text, key in batch.items() if text not in found}:
+                found |= self._made(new)
         return [found[text] for text in texts]
 
     def _open(self) -> None:
@@ -222,4 +222,5 @@ class Remembered:
         except (TypeError, ValueError, AttributeError) as error:
             raise PluginError(f"annotator {name}: a graph cannot be kept", got=error, expected="ReportGraph") from error
         self._files[0].append(dict(zip(keys.values(), payloads)))
+        self._files[0].refresh()
         return {text: _graph(payload) for text, payload in zip(keys, payloads)}

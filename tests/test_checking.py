@@ -14,7 +14,7 @@ from PIL import Image
 from rrgbench import SPLITS, Count, DataError, Inputs, ManyErrors, Split, Targets
 from rrgbench.checking import Checked, Finding, child, films
 from rrgbench.checking.findings import from_errors, from_numbers
-from rrgbench.checking.numbers import Pairs, numbers, rules_of
+from rrgbench.checking.numbers import Pairs, numbers
 from rrgbench.cli.checked import print_checked
 
 LONG = "The heart is normal and the lungs are clear today."
@@ -193,7 +193,7 @@ def test_what_is_shown_holds_numbers_and_repairs_and_no_markup(capsys: pytest.Ca
         name="toy",
         license="credentialed",
         folder="/data/[bold]toy",
-        rules=rules_of([Count("with [red]findings", 3, 4)]),
+        rules=(Count("with [red]findings", 3, 4),),
         splits=numbers(three()),
         findings=(Finding(level="error", what="a\x1b[31m film", repair="fetch it"),),
     )

@@ -20,7 +20,6 @@ _LONGEST = 1 << 23
 """Bytes of one element above which a file is refused."""
 
 _ENTITIES, _NAME = 20_000, 1_000
-_SPACES = b" \t\r\n"
 
 
 def text_key(text: str) -> bytes:

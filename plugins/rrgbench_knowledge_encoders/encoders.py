@@ -90,6 +90,15 @@ def _tokens(states: Tensor, null: Tensor, active: Tensor) -> Tensor:
     return torch.cat([first, tokens[:, 1:]], dim=1)
 
 
+def _passed(encoder: Gcn | Gat, about: Tensor) -> Tensor:
+    """The nodes (G, width) after message passing; ``about``: what its layers read of the edges."""
+    hidden: Tensor = encoder.nodes
+    for norm, layer in zip(encoder.norms, encoder.layers):
+        hidden = hidden + encoder.dropout(F.gelu(layer(norm(hidden), encoder.edges.index, about)))
+    states: Tensor = encoder.norm(hidden)
+    return states
+
+
 class Gcn(nn.Module):
     """Graph convolutions (Kipf and Welling 2017; ``GCNConv``) over the graph in both directions, pre-norm and residual.
 
@@ -126,11 +135,7 @@ class Gcn(nn.Module):
         weights = self.edges.weights
         if self.strength is not None:
             weights = weights * self.strength.exp()[self.edges.kinds]
-        hidden: Tensor = self.nodes
-        for norm, layer in zip(self.norms, self.layers):
-            hidden = hidden + self.dropout(F.gelu(layer(norm(hidden), self.edges.index, weights)))
-        states: Tensor = self.norm(hidden)
-        return states
+        return _passed(self, weights)
 
     def forward(self, active_nodes: Tensor) -> Tensor:
         """(B, G) bool to (B, G, width)."""
@@ -182,12 +187,7 @@ class Gat(nn.Module):
 
     def states(self) -> Tensor:
         """The nodes after message passing, (G, width)."""
-        attributes = self.edges.attributes()
-        hidden: Tensor = self.nodes
-        for norm, layer in zip(self.norms, self.layers):
-            hidden = hidden + self.dropout(F.gelu(layer(norm(hidden), self.edges.index, attributes)))
-        states: Tensor = self.norm(hidden)
-        return states
+        return _passed(self, self.edges.attributes())
 
     def forward(self, active_nodes: Tensor) -> Tensor:
         """(B, G) bool to (B, G, width)."""

@@ -57,11 +57,9 @@ class TorchXRayVision:
         Raises:
             ConfigError: there are no weights.
         """
-        digest = hashlib.sha256()
         with self._weights().open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return f"torchxrayvision PSPNet {digest.hexdigest()[:16]}, certainty {self.certainty:g}, smallest {self.smallest:g}"
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return f"torchxrayvision PSPNet {digest[:16]}, certainty {self.certainty:g}, smallest {self.smallest:g}"
 
     def __call__(self, image: Image.Image) -> NDArray[np.bool_]:
         """bool (H, W) for a film of that size, all False where no lungs are found.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rrgbench.cell.config import EMBEDDINGS, MASKS, MODULES, CellConfig, DecodingConfig, KnowledgeConfig, StageConfig
-from rrgbench.cell.resolved import Cell, Knowledge, Part, Stage, identity_of, request_of, title_of
+from rrgbench.cell.resolved import Cell, Knowledge, Part, Stage, identity_of, is_credentialed, request_of, title_of
 from rrgbench.cell.resolving import resolve_cell
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Stage",
     "StageConfig",
     "identity_of",
+    "is_credentialed",
     "request_of",
     "resolve_cell",
     "title_of",

@@ -159,6 +159,11 @@ class Part:
         """What a worker needs."""
         return request_of(self.value)
 
+    @cached_property
+    def is_credentialed(self) -> bool:
+        """Whether a component of it is."""
+        return is_credentialed(self.value)
+
 
 def identity_of(value: Any) -> Any:
     """A payload with components replaced by what counts in ids, and parts by their digests."""
@@ -178,3 +183,14 @@ def _mapped(value: Any, change: Callable[[Component | Part], Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_mapped(item, change) for item in value]
     return value
+
+
+def is_credentialed(payload: Any) -> bool:
+    """Whether a component of a payload has the option `license` and it is not open: what reads its file derives from it."""
+    if isinstance(payload, Part):
+        return payload.is_credentialed
+    if isinstance(payload, Component):
+        return payload.options.get("license") == "credentialed" or is_credentialed(payload.options)
+    if isinstance(payload, Mapping):
+        return any(is_credentialed(value) for value in payload.values())
+    return isinstance(payload, (list, tuple)) and any(is_credentialed(value) for value in payload)

@@ -13,7 +13,7 @@ from typing import Any
 from rrgbench.catalogue.building import build
 from rrgbench.checking import films
 from rrgbench.checking.findings import from_errors, from_numbers
-from rrgbench.checking.numbers import Checked, Finding, Pairs, numbers, rules_of
+from rrgbench.checking.numbers import Checked, Finding, Pairs, numbers
 from rrgbench.data import errors_told
 from rrgbench.errors import ConfigError, DataError, ManyErrors, RRGBenchError
 from rrgbench.rules import check_split
@@ -39,7 +39,7 @@ def look(request: Mapping[str, Any]) -> Checked:
         dataset = build(request["component"], values.__getitem__)
         for split in SPLITS:
             sides[split] = (tuple(dataset.inputs(split)), tuple(dataset.targets(split)))
-        rules = rules_of(dataset.counts()) if hasattr(dataset, "counts") else ()
+        rules = tuple(dataset.counts()) if hasattr(dataset, "counts") else ()
     except RRGBenchError as error:
         if isinstance(error, ConfigError) or (isinstance(error, ManyErrors) and all_config(error)):
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -33,14 +33,6 @@ class Finding(_Told):
     level: Literal["error", "warning"]
     what: str
     repair: str
-
-
-class Rule(_Told):
-    """What is left after a rule of the data set."""
-
-    rule: str
-    studies: int
-    images: int
 
 
 class Texts(_Told):
@@ -92,7 +84,7 @@ class Checked(_Told):
     name: str
     license: License
     folder: str | None
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Count, ...] = ()
     splits: dict[Split, SplitNumbers] = {}
     films: FilmNumbers | None = None
     findings: tuple[Finding, ...] = ()
@@ -101,11 +93,6 @@ class Checked(_Told):
     def is_right(self) -> bool:
         """Whether a run can read it."""
         return not any(finding.level == "error" for finding in self.findings)
-
-
-def rules_of(counts: Iterable[Count]) -> tuple[Rule, ...]:
-    """What the data set says of its rules."""
-    return tuple(Rule(rule=count.rule, studies=count.studies, images=count.images) for count in counts)
 
 
 def numbers(pairs: Pairs) -> dict[Split, SplitNumbers]:

@@ -8,16 +8,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import TypeAdapter
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from rrgbench.cli.app import JsonOption, print_json
 from rrgbench.errors import ConfigError
 from rrgbench.types import Download
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 def data_download(
@@ -55,6 +55,8 @@ def _wanted(name: str, only: list[str] | None) -> list[Download]:
     Raises:
         ConfigError: no such data set, nothing to fetch, nothing that may be fetched, or no file of that name.
     """
+    from pydantic import TypeAdapter
+
     from rrgbench.catalogue import Catalogue, did_you_mean
 
     catalogue = Catalogue.load()
@@ -100,6 +102,9 @@ class _Lines:
 
 @contextlib.contextmanager
 def _shown(quiet: bool) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield (lambda what, done, total: None) if quiet else _Lines()

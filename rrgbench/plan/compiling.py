@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell import EMBEDDINGS, MASKS, Cell, Part, Stage, identity_of
+from rrgbench.cell import EMBEDDINGS, MASKS, Cell, Part, Stage, identity_of, is_credentialed
 from rrgbench.data import DataRecord
 from rrgbench.errors import ConfigError
 from rrgbench.experiment import Resolved
@@ -355,17 +354,6 @@ def _inapplicable(metric: Component, about: Cell | Component, record: DataRecord
     if "labels" in needs and not record.splits["test"].labels:
         return "the data set has no labels of its own"
     return ""
-
-
-def is_credentialed(payload: Any) -> bool:
-    """Whether a component of a payload has the option `license` and it is not open: what reads its file derives from it."""
-    if isinstance(payload, Part):
-        return is_credentialed(payload.value)
-    if isinstance(payload, Component):
-        return payload.options.get("license") == "credentialed" or is_credentialed(payload.options)
-    if isinstance(payload, Mapping):
-        return any(is_credentialed(value) for value in payload.values())
-    return isinstance(payload, (list, tuple)) and any(is_credentialed(value) for value in payload)
 
 
 def _cuts(stage: Stage) -> Iterator[tuple[int, int]]:

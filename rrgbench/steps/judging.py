@@ -20,7 +20,8 @@ _STUDIES = 64
 _Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def _batches(count: int, context: Context) -> Iterator[list[int]]:
+def passes(count: int, context: Context) -> Iterator[list[int]]:
+    """The studies of each forward pass; progress is told after it."""
     for first in range(0, count, _STUDIES):
         yield list(range(first, min(first + _STUDIES, count)))
         context.on_progress(min(first + _STUDIES, count), count, "studies")
@@ -36,7 +37,7 @@ def embed(context: Context) -> Result:
     images: list[_Array] = []
     reports: list[_Array] = []
     with torch.inference_mode():
-        for chosen in _batches(len(data), context):
+        for chosen in passes(len(data), context):
             image, report = model.embed(
                 data.inputs_batch(chosen).to(context.device), data.targets_batch(chosen).to(context.device)
             )
@@ -68,7 +69,7 @@ def auroc(context: Context) -> Result:
     scores: list[_Array] = []
     truth: list[_Array] = []
     with torch.inference_mode():
-        for chosen in _batches(len(data), context):
+        for chosen in passes(len(data), context):
             judged = data.targets_batch(chosen)
             logits = model(data.inputs_batch(chosen).to(context.device), judged.to(context.device)).finding_logits
             assert logits is not None and judged.labels is not None, "planned for stages that learn findings alone"

@@ -11,11 +11,9 @@ import torch
 from rrgbench.batches import StudySet
 from rrgbench.knowledge.active import Floats
 from rrgbench.steps.context import Context
+from rrgbench.steps.judging import passes
 from rrgbench.steps.modelling import build_model, load_checkpoint, same_domain
 from rrgbench.types import Inputs
-
-_STUDIES = 64
-"""Studies a forward pass."""
 
 
 def finding_probabilities(context: Context, names: Sequence[str]) -> tuple[Floats, Floats, Mapping[str, Any]]:
@@ -31,12 +29,10 @@ def finding_probabilities(context: Context, names: Sequence[str]) -> tuple[Float
         pixels = np.load(context.upstream(role)[0] / "pixels.npy", mmap_mode="r")
         data = StudySet(inputs, pixels=pixels)
         found = []
-        for first in range(0, len(data), _STUDIES):
-            chosen = range(first, min(first + _STUDIES, len(data)))
+        for chosen in passes(len(data), context):
             logits = heads.finding_logits(model.encode(data.inputs_batch(chosen).to(context.device))["image"])
             assert logits is not None, "the head of findings is there"
             found.append(logits.double().sigmoid().cpu().numpy())
-            context.on_progress(chosen.stop, len(data), "studies")
         return np.concatenate(found)
 
     with torch.inference_mode():

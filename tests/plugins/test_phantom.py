@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rrgbench_datasets.keeping import png
 from rrgbench_datasets.phantom import Phantom, dataset
 from rrgbench_datasets.phantom.anatomy import body_of, exposure_of
 from rrgbench_datasets.phantom.draws import Draws
-from rrgbench_datasets.phantom.films import png
 from rrgbench_datasets.phantom.findings import (
     CONDITIONS,
     EVENTS,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rrgbench import DataError
 from rrgbench.films import open_film
-from rrgbench_datasets.phantom.films import keep
+from rrgbench_datasets.keeping import keep
 from rrgbench_datasets.reading import stem
 
 Grey = numpy.ndarray[tuple[int, int], numpy.dtype[numpy.uint8]]

@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 
 from rrgbench import ConfigError, Inputs, Split, Targets
+from rrgbench_datasets.keeping import keep
 from rrgbench_datasets.phantom.anatomy import body_of, exposure_of
 from rrgbench_datasets.phantom.canvas import Film
 from rrgbench_datasets.phantom.draws import Draws
-from rrgbench_datasets.phantom.films import keep
 from rrgbench_datasets.phantom.findings import Plants, Study, studies_of
 from rrgbench_datasets.phantom.frontal import frontal
 from rrgbench_datasets.phantom.grammar import context_of, report_of
@@ -86,7 +86,8 @@ class Phantom:
         drawn = {name: value for name, value in options.items() if name not in ("studies", "text_plant", "empty_share")}
         key = hashlib.sha256(json.dumps([VERSION, studies, drawn], sort_keys=True).encode()).hexdigest()[:16]
         self._folder = Path(cache_dir) / f"phantom-{key}"
-        keep(self._folder, {name: draw for study in self._studies for name, draw in self._films(study).items()})
+        films = {name: draw for study in self._studies for name, draw in self._films(study).items()}
+        keep(self._folder, films, "phantom")
 
     def inputs(self, split: Split) -> Sequence[Inputs]:
         """What a generator may see of the studies of a split, subject by subject, oldest study first."""

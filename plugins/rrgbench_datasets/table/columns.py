@@ -11,7 +11,6 @@ from rrgbench_datasets.reading import checked_text, inside, kind_of, one_line
 
 Columns = Mapping[str, str | list[str] | None]
 _ONE = ("study_id", "subject_id", "split", "prior_ids")
-_MANY = ("images", "views", "report", "context")
 FIELDS = ("study_id", "subject_id", "images", "views", "report", "context", "split", "prior_ids")
 _NEEDED = ("study_id", "subject_id", "images", "report")
 _NAME_LENGTH = 200

@@ -1,4 +1,4 @@
-"""Films on disk: PNG files with the same bytes everywhere, complete or absent."""
+"""Films that a data set makes, on disk: PNG files with the same bytes everywhere, complete or absent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy
+from numpy.typing import NDArray
+
 from rrgbench import DataError
-from rrgbench_datasets.phantom.canvas import Film
+
+Film = NDArray[numpy.uint8]
+"""Grey, (height, width)."""
 
 LEDGER = "films.json"
 """File name -> SHA-256 of every film of a folder, written when all of them are there."""
@@ -32,7 +37,7 @@ def png(grey: Film) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
-def keep(folder: Path, films: Mapping[str, Callable[[], Film]], owner: str = "phantom", ledger: str = LEDGER) -> None:
+def keep(folder: Path, films: Mapping[str, Callable[[], Film]], owner: str, ledger: str = LEDGER) -> None:
     """See that ``folder`` holds every film: those that are missing or damaged are made, the others are left alone.
 
     Any number of processes may do so at once: each film is written beside its place and moved there, and all write the
