@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from .archives import harmless_tars, packed_table_changes, parquet_changes, report_changes, tar_changes, zip_changes
-from .films import dicom_changes, film_changes, other_changes
+from .archives import (
+    harmless_packed_tables,
+    harmless_tars,
+    packed_table_changes,
+    parquet_changes,
+    report_changes,
+    tar_changes,
+    zip_changes,
+)
+from .films import dicom_changes, film_changes, harmless_films, other_changes
 from .plain import Change, File
-from .texts import json_changes, table_changes
+from .texts import harmless_json, harmless_tables, json_changes, table_changes
 from .trees import TREES
 
 PLACES: dict[str, Callable[[Path], object]] = {
@@ -65,55 +73,72 @@ class Case:
         return path
 
 
+def _harmless(file: File) -> dict[str, Change]:
+    """What is no damage, whatever it looks like."""
+    if file.kind == "csv":
+        return harmless_tables()
+    if file.kind == "csv.gz":
+        return harmless_packed_tables()
+    if file.kind in ("json", "object", "jsonl"):
+        return harmless_json(file)
+    return harmless_tars() if file.kind == "tgz" else harmless_films() if file.kind == "film" else {}
+
+
 def _every() -> Iterator[Case]:
     for name, tree in TREES.items():
         for file in tree.files:
             changes = _KINDS[file.kind](file)
             if file.kind == "film" and name in _EVERY_FILM:
                 changes = {**changes, **other_changes(), **dicom_changes()}
-            if file.kind == "tgz":
-                changes = {**changes, **harmless_tars()}
             yield from (Case(name, file, damage, None) for damage in PLACES)
             yield from (Case(name, file, damage, change) for damage, change in changes.items())
 
 
-_OPTIONAL = "the file may be absent, and what is no regular file is absent"
-_STREAMED = "members are streamed and known by their last name: nothing is unpacked, no link followed"
-_COUNTED = "the study has no report then, and is left out and counted"
-_HARMLESS: Mapping[tuple[str, str], str] = {
-    **{
-        ("NLMCXR_reports.tgz", damage): _STREAMED
-        for damage in ("a report under a path upward", "a report under an absolute path")
-    },
-    ("NLMCXR_reports.tgz", "a member that is a link outside"): _STREAMED,
-    ("NLMCXR_reports.tgz", "a report: UTF-16"): "XML says by its first bytes how it is encoded",
+@dataclass(frozen=True)
+class Reason:
+    """Why something is rightly read. ``left_out``: studies that are counted out; ``same``: the reports are those of before."""
+
+    why: str
+    left_out: int = 0
+    same: bool = True
+
+
+_STREAMED = Reason("members are streamed and known by their last name: nothing is unpacked, no link followed")
+_WRITTEN = Reason("other programs write it so, and it says the same")
+_HARMLESS: Mapping[str, Reason] = {
+    "csv": _WRITTEN,
+    "csv.gz": _WRITTEN,
+    "json": _WRITTEN,
+    "object": _WRITTEN,
+    "jsonl": _WRITTEN,
+    "tgz": _STREAMED,
+    "film": Reason("a film is known by its content, and the content is whole"),
+}
+"""Kind of file -> why what ``_harmless`` does to it is."""
+
+_OPTIONAL = Reason("the file may be absent, and what is no regular file is absent")
+_UNTOLD = Reason("a film that the table lacks has no known view")
+_TWICE = Reason("it says the same twice")
+_COUNTED = Reason("the study has no report then, and is left out and counted", left_out=1, same=False)
+_MISSING = Reason("a missing section stays missing; the impression is there", same=False)
+_REASONS: Mapping[tuple[str, str], Reason] = {
+    ("NLMCXR_reports.tgz", "a report: UTF-16"): Reason("XML says by its first bytes how it is encoded"),
     **{
         (file, damage): _OPTIONAL
         for file in ("manifest.csv", "nlmcxr_dicom_metadata.csv.gz", "cxr-record-list.csv")
         for damage in ("gone", "a link to itself in its place")
     },
     ("cxr-record-list.csv", "a folder in its place"): _OPTIONAL,
-    **dict.fromkeys(
-        (
-            ("manifest.csv", "header only"),
-            ("nlmcxr_dicom_metadata.csv.gz", "inside: header only"),
-            ("nlmcxr_dicom_metadata.csv.gz", "inside: cut in a row"),
-        ),
-        "a film that the table lacks has no known view",
-    ),
-    ("manifest.csv", "a row twice"): "it says the same twice",
-    ("nlmcxr_dicom_metadata.csv.gz", "inside: a row twice"): "it says the same twice",
-    ("cxr-record-list.csv", "a row twice"): "it says the same twice",
+    ("manifest.csv", "header only"): _UNTOLD,
+    ("nlmcxr_dicom_metadata.csv.gz", "inside: header only"): _UNTOLD,
+    ("manifest.csv", "a row twice"): _TWICE,
+    ("nlmcxr_dicom_metadata.csv.gz", "inside: a row twice"): _TWICE,
+    ("cxr-record-list.csv", "a row twice"): _TWICE,
     ("files/p*/p*/s*.txt", "empty"): _COUNTED,
     ("mimic-cxr-reports.zip", "a report: empty"): _COUNTED,
     ("mimic-cxr-reports.zip", "a report: a web page"): _COUNTED,
-    ("test.json", "section_findings null"): "a missing section stays missing; the impression is there",
-    ("test.json", "section_findings gone"): "a missing section stays missing; the impression is there",
-    (
-        "chexbert_labels/findings_fixed.json",
-        "Edema wrong",
-    ): "labels of a study are those of its first film; another's are not read",
-    **{(film, "PNG: a wrong checksum"): "the pixels are whole" for film in ("films/*.png", "files/p*/p*/s*/*.dcm")},
+    ("test.json", "section_findings null"): _MISSING,
+    ("test.json", "section_findings gone"): _MISSING,
 }
 """Pattern of the file and damage -> why it is rightly read: what is asked for is there, or what is not is counted."""
 
@@ -124,10 +149,16 @@ _UNNAMED = ("header only", "inside: header only", "no row", "a link to itself in
 """Damage whose mistake names what is missing then, and not the file."""
 
 _ALL = tuple(case for case in _every() if (case.file.pattern, case.damage) not in _UNSEEN)
-TOLERATED: Mapping[str, tuple[Case, str]] = {
-    case.id: (case, _HARMLESS[case.file.pattern, case.damage]) for case in _ALL if (case.file.pattern, case.damage) in _HARMLESS
-}
-CASES: tuple[Case, ...] = tuple(case for case in _ALL if case.id not in TOLERATED)
+CASES: tuple[Case, ...] = tuple(case for case in _ALL if (case.file.pattern, case.damage) not in _REASONS)
+TOLERATED: tuple[tuple[Case, Reason], ...] = (
+    *((case, reason) for case in _ALL if (reason := _REASONS.get((case.file.pattern, case.damage))) is not None),
+    *(
+        (Case(name, file, what, change), _HARMLESS[file.kind])
+        for name, tree in TREES.items()
+        for file in tree.files
+        for what, change in _harmless(file).items()
+    ),
+)
 
 
 def names_the_file(case: Case) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def other_changes() -> dict[str, Change]:
     return {
         "PNG: no width": lambda content, random: png(0, 8),
         "PNG: pixels of another size": lambda content, random: png(800, 800),
-        "PNG: a wrong checksum": lambda content, random: png(8, 8, wrong=True),
+        "PNG: wrong bytes in its pixels": _wrong_pixels,
         "PNG: a text that unpacks to 64 MB": lambda content, random: _text_bomb(),
         "JPEG: cut in the middle": lambda content, random: (jpeg := _saved("JPEG"))[: len(jpeg) // 2],
         "JPEG: of 65,535 x 65,535": lambda content, random: _large_jpeg(),
@@ -77,6 +78,17 @@ def other_changes() -> dict[str, Change]:
         "a zip": lambda content, random: b"PK\3\4" + random.randbytes(200),
         "gzip": lambda content, random: b"\x1f\x8b" + random.randbytes(200),
         "an array of NumPy": lambda content, random: b"\x93NUMPY\1\0" + random.randbytes(200),
+    }
+
+
+def harmless_films() -> dict[str, Change]:
+    """Whole films under the name of another format, and one that is whole but for a sum."""
+    return {
+        "PNG in it": lambda content, random: _saved("PNG"),
+        "JPEG in it": lambda content, random: _saved("JPEG"),
+        "TIFF in it": lambda content, random: _saved("TIFF"),
+        "DICOM in it": lambda content, random: as_dicom(_PIXELS),
+        "PNG: a wrong checksum": lambda content, random: png(8, 8, wrong=True),
     }
 
 
@@ -119,13 +131,20 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
+def _wrong_pixels(content: bytes, random: Random) -> bytes:
+    """A whole PNG, but for forty bytes in its packed pixels."""
+    whole = _saved("PNG")
+    place = random.randrange(len(whole) // 3, len(whole) // 2)
+    return whole[:place] + bytes(byte ^ 0x5A for byte in whole[place : place + 40]) + whole[place + 40 :]
+
+
 def _text_bomb() -> bytes:
     return png(1, 1, more=_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b" " * (1 << 26))))
 
 
 def _saved(kind: str) -> bytes:
     out = io.BytesIO()
-    Image.effect_noise((64, 64), 40).save(out, format=kind)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)).save(out, format=kind)
     return out.getvalue()
 
 

@@ -19,7 +19,7 @@ class File:
 
     ``column``: of a CSV or Parquet, one that is needed; ``path``: one that holds paths of films; ``wrong``: a value that a
     column may not have. ``text``, ``many``: fields of a JSON object that hold a text and a list; ``key``: the key of the list
-    of objects, where they stand in one.
+    of objects, where they stand in one; ``first``: only the first object is sure to be read.
     """
 
     pattern: str
@@ -30,6 +30,7 @@ class File:
     text: str = "report"
     many: str = "image_path"
     key: str = ""
+    first: bool = False
 
 
 def empty(content: bytes, random: Random) -> bytes:

@@ -41,12 +41,22 @@ def table_changes(file: File) -> dict[str, Change]:
 
 
 def cut_row(content: bytes, random: Random) -> bytes:
-    """Cut in the middle of a row, so that cells are missing; or a quotation mark, where the row holds one."""
+    """Cut in the middle of the first cell of a row, so that cells are missing."""
     rows = _rows(content)
     keep = random.randrange(len(rows) // 2, len(rows))
-    whole = len(_text(rows, rows=keep))
-    line = _text(rows[keep : keep + 1])[len(_text(rows, rows=0)) :]
-    return _text(rows, rows=keep + 1)[: whole + line.index(b",") + 1]
+    whole = _text(rows, rows=keep)
+    line = _text(rows, rows=keep + 1)[len(whole) :]
+    return whole + line[: max(1, line.index(b",") // 2)]
+
+
+def harmless_tables() -> dict[str, Change]:
+    """CSV as other programs write it."""
+    return {
+        "a byte order mark": lambda content, random: b"\xef\xbb\xbf" + content,
+        "line ends of Unix": lambda content, random: content.replace(b"\r\n", b"\n"),
+        "its columns in another order": lambda content, random: _text([dict(reversed(row.items())) for row in _rows(content)]),
+        "a column that nobody knows": lambda content, random: _text([row | {"colour": "grey"} for row in _rows(content)]),
+    }
 
 
 def _rows(content: bytes) -> list[Row]:
@@ -133,6 +143,14 @@ def json_changes(file: File) -> dict[str, Change]:
     return found
 
 
+def harmless_json(file: File) -> dict[str, Change]:
+    """JSON as other programs write it."""
+    return {
+        "a field that nobody knows": _entry(file, lambda entry: entry.update(colour="grey")),
+        "white space around": lambda content, random: b"\n" + content + b" \n\n",
+    }
+
+
 def _cut_json(content: bytes, random: Random) -> bytes:
     """Cut between two letters of a word: never where a line ends."""
     place = random.randrange(len(content) // 3, 2 * len(content) // 3)
@@ -151,7 +169,7 @@ def _entries(file: File, edit: Callable[[Any, Any], object]) -> Change:
     def change(content: bytes, random: Random) -> bytes:
         if file.kind == "jsonl":
             lines = [json.loads(line) for line in content.splitlines()]
-            edit(lines, random.randrange(len(lines)))
+            edit(lines, 0 if file.first else random.randrange(len(lines)))
             return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
         whole = json.loads(content)
         entries = whole[file.key] if file.key else whole

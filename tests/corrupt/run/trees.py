@@ -163,7 +163,7 @@ TREES: dict[str, Tree] = {
                 path="path_to_image",
                 wrong={"frontal_lateral": "Oblique", "patient_report_date_order": "first", "split": "test"},
             ),
-            File(layouts.CHEXPERT_LABELS, "jsonl", text="path_to_image", many="", wrong={"Edema": "yes"}),
+            File(layouts.CHEXPERT_LABELS, "jsonl", text="path_to_image", many="", wrong={"Edema": "yes"}, first=True),
             File("PNG/*/*/*/*.png", "film"),
         ),
         {"validate_share": 0.3, "labels": "findings"},
