@@ -170,6 +170,7 @@ class StudySet:
         label_names: the findings of ``labels`` (B, K), in order.
         masks: the lungs on the films of all studies in order, uint8 (n_images, H, W); None where nothing learns them.
         active_nodes: bool (n, G), the knowledge graph's active nodes of each study; None without knowledge encoder.
+        report_nodes: bool (n, G), the nodes that each report states; None where no loss reads them.
 
     Raises:
         DataError: inputs, pixels and targets do not belong together; an unknown view; a study without a film.
@@ -189,12 +190,14 @@ class StudySet:
         label_names: tuple[str, ...] = (),
         masks: Masks | None = None,
         active_nodes: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
+        report_nodes: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
     ) -> None:
         self.study_ids = tuple(study.study_id for study in inputs)
         assert pixels is None or image_tokens is None, "films are given once"
         self._pixels = None if pixels is None else np.asarray(pixels)
         self._tokens = None if image_tokens is None else np.asarray(image_tokens)
         self._active_nodes = active_nodes
+        self._report_nodes = report_nodes
         self._masks = None if masks is None else np.asarray(masks)
         self._context: _Ragged | None = None
         self._reports: _Ragged | None = None
@@ -216,7 +219,7 @@ class StudySet:
                 self._report_ids = _Ragged(reports, self.study_ids, report_encoder_tokenizer)
             if label_names:
                 self._labels = _label_matrix(targets, label_names)
-        self._has_targets = targets is not None
+        self._words = None if targets is None else tuple(target.report for target in targets)
         films = self._tokens if self._pixels is None else self._pixels
         if self._masks is not None and (films is None or len(self._masks) != len(films)):
             raise DataError(
@@ -286,7 +289,7 @@ class StudySet:
         Raises:
             DataError: the set was made without targets.
         """
-        if not self._has_targets:
+        if self._words is None:
             raise DataError("this study set has no targets")
         input_ids, attention_mask = self._reports.batch(indices) if self._reports is not None else (None, None)
         report_ids, report_mask = self._report_ids.batch(indices) if self._report_ids is not None else (None, None)
@@ -297,7 +300,9 @@ class StudySet:
             report_ids=report_ids,
             report_mask=report_mask,
             labels=None if self._labels is None else torch.from_numpy(self._labels[list(indices)]),
+            report_nodes=None if self._report_nodes is None else torch.from_numpy(self._report_nodes[list(indices)]),
             masks=None if self._masks is None else self._films_of(indices, self._masks, UNKNOWN),
+            reports=tuple(self._words[index] for index in indices),
         )
 
 

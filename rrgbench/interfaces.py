@@ -178,9 +178,13 @@ class Adapter(Protocol):
 
 class Loss(Protocol):
     """Output and targets to a scalar. ``needs`` says what it reads: ``logits``, ``memory``, ``image_embedding``,
-    ``report_embedding``, ``finding_logits``, ``labels``, ``mask_logits``, ``masks``, or ``features.<source>``. What a stage's
-    losses need decides which parts of the model it holds; a cell without a source that a loss needs drops the loss, and the
-    plan shows it."""
+    ``report_embedding``, ``finding_logits``, ``labels``, ``mask_logits``, ``masks``, ``matching_logits``, ``node_logits``,
+    ``entity_logits``, ``report_nodes``, ``masked_logits``, ``lm_logits``, ``samples``, ``reports``, or ``features.<source>``
+    (see ``Output`` and ``TargetBatch``). What a stage's losses need decides which parts of the model it holds; a cell without a
+    source that a loss needs drops the loss, and the plan shows it.
+
+    A loss that reads ``samples`` has an attribute ``sampling`` (``Sampling``) that says how they are drawn. One that has more to
+    tell than its value has a method ``told() -> Mapping[str, float]`` about the last batch."""
 
     needs: ClassVar[frozenset[str]]
 

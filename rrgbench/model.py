@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TypeVar, cast
 
 import torch
@@ -12,15 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rrgbench.errors import ConfigError, PluginError
+from rrgbench.heads import Heads
 from rrgbench.interfaces import SOURCES, Decoder, Fusion, ImageEncoder, KnowledgeEncoder, TextEncoder
-from rrgbench.types import UNKNOWN, VIEWS, Features, InputBatch, Output, TargetBatch
+from rrgbench.masking import mask_words
+from rrgbench.sampling import sample
+from rrgbench.types import UNKNOWN, VIEWS, Features, InputBatch, Output, Samples, Sampling, TargetBatch
 
-MODULES: tuple[str, ...] = (*SOURCES, "fusion", "decoder", "heads")
+MODULES: tuple[str, ...] = (*SOURCES, "report", "fusion", "decoder", "heads")
 """The names under which a recipe trains, adapts and paces the parts of a model."""
-
-_LARGEST_SCALE = 100.0
-_FIRST_SCALE = 1 / 0.07
-
 
 _Given = TypeVar("_Given")
 
@@ -29,55 +29,6 @@ def is_frozen(module: nn.Module) -> bool:
     """Whether a module has parameters and none of them is trained."""
     parameters = list(module.parameters())
     return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-
-
-class Heads(nn.Module):
-    """What losses beside the report's read of the encoders: embeddings of films and report, logits of findings and of lungs.
-
-    Args:
-        dims: source -> width of its tokens.
-        embedding_dim: width of the common space of films and reports, of those that are there; None without it.
-            Its temperature is learnt, starts at .07 and ends at .01, as in CLIP (Radford et al., 2021).
-        findings: number of findings; 0 without their logits.
-        masks: whether each token of a film tells how much lung there is at its place.
-    """
-
-    def __init__(
-        self, dims: Mapping[str, int], *, embedding_dim: int | None = None, findings: int = 0, masks: bool = False
-    ) -> None:
-        super().__init__()
-        self.image_projection = self.report_projection = self.log_scale = self.findings = self.masks = None
-        if embedding_dim is not None:
-            if "image" in dims:
-                self.image_projection = nn.Linear(dims["image"], embedding_dim, bias=False)
-            if "text" in dims:
-                self.report_projection = nn.Linear(dims["text"], embedding_dim, bias=False)
-            self.log_scale = nn.Parameter(torch.tensor(_FIRST_SCALE).log())
-        if findings:
-            self.findings = nn.Linear(dims["image"], findings)
-        if masks:
-            self.masks = nn.Linear(dims["image"], 1)
-
-    def embed_image(self, image: Features) -> Tensor | None:
-        """(B, E) of length 1."""
-        return None if self.image_projection is None else F.normalize(self.image_projection(_mean(image)), dim=1)
-
-    def embed_report(self, report: Features) -> Tensor | None:
-        """(B, E) of length 1."""
-        return None if self.report_projection is None else F.normalize(self.report_projection(_mean(report)), dim=1)
-
-    def scale(self) -> Tensor | None:
-        """What cosines are multiplied with."""
-        return None if self.log_scale is None else self.log_scale.exp().clamp(max=_LARGEST_SCALE)
-
-    def finding_logits(self, image: Features) -> Tensor | None:
-        """(B, K)."""
-        found: Tensor | None = None if self.findings is None else self.findings(_mean(image))
-        return found
-
-    def mask_logits(self, image: Features, shares: Tensor | None) -> Tensor | None:
-        """One a token, in the shape of ``shares`` (B, V, h, w); None without them."""
-        return None if self.masks is None or shares is None else self.masks(image.hidden_states).reshape(shares.shape)
 
 
 class Model(nn.Module):
@@ -89,13 +40,17 @@ class Model(nn.Module):
 
     Args:
         encoders: source -> encoder, for the sources (of image, text, knowledge) that are present.
-        fusion: features to memory; None, as the decoder, where no report is written.
-        decoder: memory to report.
+        fusion: features to memory; None where no report is written of studies.
+        decoder: memory to report; without a fusion it learns to write without being told what.
         heads: for losses beside the report's; None where there are none.
+        report_encoder: reads reports for losses and retrieval, never for a generator; None where the text encoder does.
     """
 
     augment = True
     """Whether films are augmented while the model is in training mode."""
+
+    needs: frozenset[str] | None = None
+    """What of ``Output`` its losses read, so that ``forward`` makes no more; None makes all that the parts can give."""
 
     def __init__(
         self,
@@ -103,10 +58,11 @@ class Model(nn.Module):
         fusion: nn.Module | None = None,
         decoder: nn.Module | None = None,
         heads: Heads | None = None,
+        report_encoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
         assert set(encoders) <= set(SOURCES), f"sources are {SOURCES}, not {sorted(encoders)}"
-        assert (fusion is None) == (decoder is None), "a decoder reads what a fusion makes"
+        assert fusion is None or decoder is not None, "a decoder reads what a fusion makes"
         self.encoders = nn.ModuleDict({source: encoders[source] for source in SOURCES if source in encoders})
         if "image" in self.encoders:
             self.view_embedding = nn.Embedding(len(VIEWS), cast(ImageEncoder, self.encoders["image"]).num_features)
@@ -114,11 +70,12 @@ class Model(nn.Module):
         self.fusion = fusion
         self.decoder = decoder
         self.heads = heads
+        self.report_encoder = report_encoder
 
     def train(self, mode: bool = True) -> Model:
         """As ``nn.Module.train``, but frozen parts stay in evaluation mode."""
         super().train(mode)
-        for part in (*self.encoders.values(), self.fusion, self.decoder):
+        for part in (*self.encoders.values(), self.report_encoder, self.fusion, self.decoder):
             if mode and part is not None and is_frozen(part):
                 part.eval()
         return self
@@ -128,7 +85,7 @@ class Model(nn.Module):
         parts: dict[str, nn.Module] = dict(self.encoders.items())
         if "image" in parts:
             parts["image"] = nn.ModuleList([parts["image"], self.view_embedding])
-        others = {"fusion": self.fusion, "decoder": self.decoder, "heads": self.heads}
+        others = {"report": self.report_encoder, "fusion": self.fusion, "decoder": self.decoder, "heads": self.heads}
         return {**parts, **{name: part for name, part in others.items() if part is not None}}
 
     def parameters_by_module(self) -> dict[str, dict[str, nn.Parameter]]:
@@ -211,10 +168,9 @@ class Model(nn.Module):
         return _checked("image encoder", module, tokens, len(pixels), encoder.num_features), masks
 
     def _text(self, batch: InputBatch) -> Features:
-        return self._read(_given(batch.context_ids, "context"), _given(batch.context_mask, "context"))
+        return self._read(self.encoders["text"], _given(batch.context_ids, "context"), _given(batch.context_mask, "context"))
 
-    def _read(self, ids: Tensor, mask: Tensor) -> Features:
-        module = self.encoders["text"]
+    def _read(self, module: nn.Module, ids: Tensor, mask: Tensor) -> Features:
         encoder = cast(TextEncoder, module)
         with _graph_unless_frozen(module):
             tokens = encoder(ids, mask)
@@ -254,49 +210,114 @@ class Model(nn.Module):
         """Embeddings of films and of reports, each (B, E) of length 1; None without the heads for them."""
         heads = _given(self.heads, "embeddings")
         image = heads.embed_image(self._image(batch)[0]) if "image" in self.encoders else None
-        return image, self._report(heads, targets)
+        return image, None if heads.report_projection is None else heads.embed_report(self._report(targets))
 
-    def _report(self, heads: Heads, targets: TargetBatch) -> Tensor | None:
-        if heads.report_projection is None:
-            return None
-        return heads.embed_report(self._read(_given(targets.report_ids, "reports"), _given(targets.report_mask, "reports")))
+    def _report(self, targets: TargetBatch) -> Features:
+        """The report in the tokens of the encoder that reads reports: for losses and scoring alone."""
+        reader = self.encoders["text"] if self.report_encoder is None else self.report_encoder
+        return self._read(reader, _given(targets.report_ids, "reports"), _given(targets.report_mask, "reports"))
 
-    def forward(self, batch: InputBatch, targets: TargetBatch) -> Output:
-        """Everything the losses read. Logits are (B, T, vocabulary), ``logits[:, t]`` for ``input_ids[:, t + 1]``."""
+    def _wants(self, *names: str) -> bool:
+        return self.needs is None or any(name in self.needs for name in names)
+
+    def forward(self, batch: InputBatch, targets: TargetBatch, sampling: Sampling | None = None) -> Output:
+        """Everything the losses read. Logits are (B, T, vocabulary), ``logits[:, t]`` for ``input_ids[:, t + 1]``.
+
+        ``sampling``: how reports are drawn, for a loss that reads ``samples``.
+        """
         learning = self.heads is not None and self.heads.masks is not None
         features, shares = self._encode(batch, targets.masks if learning else None)
-        memory, logits = self._decode(features, targets) if self.decoder is not None else (None, None)
-        heads, image = self.heads, features.get("image")
-        if heads is None:
-            return Output(features, memory, logits)
-        return Output(
-            features=features,
-            memory=memory,
-            logits=logits,
+        memory, logits = (None, None)
+        if self.fusion is not None and self._wants("logits", "memory"):
+            memory, logits = self._decode(features, targets)
+        output = Output(
+            features,
+            memory,
+            logits,
+            lm_logits=self._alone(targets) if self.decoder is not None and self._wants("lm_logits") else None,
+            samples=self._samples(batch, sampling) if sampling is not None else None,
+        )
+        return output if self.heads is None else self._headed(self.heads, output, batch, targets, shares)
+
+    def _headed(self, heads: Heads, output: Output, batch: InputBatch, targets: TargetBatch, shares: Tensor | None) -> Output:
+        """The output with what heads make of features."""
+        image = output.features.get("image")
+        report = self._report(targets) if heads.reads_reports else None
+        matching = nodes = entities = masked_logits = masked_ids = None
+        if heads.matching is not None and image is not None and report is not None:
+            matching = heads.matching(image, report)
+        if heads.nodes is not None and image is not None:
+            nodes = heads.nodes(self._all_nodes(batch), image)
+        if heads.entities is not None and report is not None:
+            entities = heads.entities(self._all_nodes(batch), report)
+        if heads.words is not None:
+            masked_logits, masked_ids = self._guessed(heads.words, batch, targets)
+        return replace(
+            output,
             image_embedding=heads.embed_image(image) if image is not None else None,
-            report_embedding=self._report(heads, targets),
+            report_embedding=heads.embed_report(report) if report is not None else None,
             logit_scale=heads.scale(),
             finding_logits=heads.finding_logits(image) if image is not None else None,
             mask_logits=heads.mask_logits(image, shares) if image is not None else None,
             masks=shares,
+            matching_logits=matching,
+            node_logits=nodes,
+            entity_logits=entities,
+            masked_logits=masked_logits,
+            masked_ids=masked_ids,
         )
+
+    def _all_nodes(self, batch: InputBatch) -> Tensor:
+        """Every node of the graph (G, D), whatever a study has active."""
+        everything = torch.ones_like(_given(batch.active_nodes, "active nodes")[:1])
+        tokens: Tensor = self.encoders["knowledge"](everything)
+        return tokens[0]
+
+    def _guessed(self, words: nn.Module, batch: InputBatch, targets: TargetBatch) -> tuple[Tensor, Tensor]:
+        """Contexts, and reports where the text encoder reads them, with words masked: what stands there by the encoder, and what
+        stood there."""
+        encoder = self.encoders["text"]
+        texts = [(_given(batch.context_ids, "context"), _given(batch.context_mask, "context"))]
+        if self.report_encoder is None and targets.report_ids is not None and targets.report_mask is not None:
+            texts.append((targets.report_ids, targets.report_mask))
+        logits, stood = [], []
+        for ids, mask in texts:
+            masked, chosen = mask_words(ids, mask, cast(TextEncoder, encoder).tokenizer)
+            tokens = self._read(encoder, masked, mask).hidden_states
+            logits.append(words(tokens[chosen]))
+            stood.append(ids[chosen])
+        return torch.cat(logits), torch.cat(stood)
+
+    def _alone(self, targets: TargetBatch) -> Tensor:
+        """Logits of the decoder that is told nothing: its memory is one empty token."""
+        ids, mask = _given(targets.input_ids, "reports"), _given(targets.attention_mask, "reports")
+        decoder = cast(Decoder, self.decoder)
+        nothing = torch.zeros(len(ids), 1, decoder.hidden_size, device=ids.device)
+        return self._logits(Features(nothing, torch.ones(len(ids), 1, dtype=torch.bool, device=ids.device)), ids, mask)
+
+    def _samples(self, batch: InputBatch, sampling: Sampling) -> Samples:
+        """Drawn in evaluation mode: with dropout, what is drawn and what is made likelier were two policies."""
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            return sample(cast(Decoder, self.decoder), self.memory(batch), sampling)
+        finally:
+            for module, training in modes:
+                module.training = training
 
     def _decode(self, features: Mapping[str, Features], targets: TargetBatch) -> tuple[Features, Tensor]:
         memory = self._fuse(features)
         ids, mask = _given(targets.input_ids, "reports"), _given(targets.attention_mask, "reports")
+        return memory, self._logits(memory, ids, mask)
+
+    def _logits(self, memory: Features, ids: Tensor, mask: Tensor) -> Tensor:
         logits = cast(Decoder, self.decoder)(memory, ids, mask)
         studies, length = ids.shape
         if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[:2] != (studies, length):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             name = type(self.decoder).__name__
             raise PluginError(f"decoder {name}: wrong logits", got=got, expected=f"({studies}, {length}, vocabulary)")
-        return memory, logits
-
-
-def _mean(features: Features) -> Tensor:
-    """The mean of the real tokens, (B, D)."""
-    weights = features.mask.to(features.hidden_states.dtype)
-    return (features.hidden_states * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
+        return logits
 
 
 def _moved(module: nn.Module, pixels: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -126,7 +126,8 @@ class TargetBatch(_Movable):
     input_ids: (B, T) int64, ``bos w1 .. wn eos pad ..``, and attention_mask (B, T) bool: ``logits[:, t]`` predicts
     ``input_ids[:, t + 1]``; None in a stage without decoder. report_ids, report_mask: (B, R), the report in the *text
     encoder's* tokens.
-    labels: (B, K) float, NaN where unknown. report_nodes: (B, G) bool. masks: (B, V, H, W) uint8, the lungs on the films as
+    labels: (B, K) float, NaN where unknown. reports: the reports themselves, word for word. report_nodes: (B, G) bool, the
+    nodes of the knowledge graph that a report states. masks: (B, V, H, W) uint8, the lungs on the films as
     they were prepared: 1 lung, 0 none, ``UNKNOWN`` all over a film on which none were found, and over padding.
     """
 
@@ -138,6 +139,31 @@ class TargetBatch(_Movable):
     labels: Tensor | None = None
     report_nodes: Tensor | None = None
     masks: Tensor | None = None
+    reports: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a loss wants reports drawn from the decoder in training: at most ``max_new_tokens``, the end included, at a
+    ``temperature``; the rest is the tokenizer's."""
+
+    bos_token_id: int
+    eos_token_id: int
+    pad_token_id: int
+    vocab_size: int
+    max_new_tokens: int
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A report drawn for each study: ids (B, T) int64, ``bos w1 .. eos pad ..``; mask (B, T) bool; log_probs (B, T - 1), of
+    ``ids[:, 1:]``, 0 on padding. greedy_ids: (B, U), the likeliest report in the same form."""
+
+    ids: Tensor
+    mask: Tensor
+    log_probs: Tensor
+    greedy_ids: Tensor
 
 
 @dataclass(frozen=True)
@@ -158,6 +184,10 @@ class Output:
     are multiplied with; finding_logits: (B, K), from the films alone, in the order of ``TargetBatch.labels``.
     mask_logits: (B, V, h, w), one for each token of a film at its place; masks: (B, V, h, w), the share of lung there, of masks
     that were moved as the films were, NaN where it is not known.
+    matching_logits: (B, B), whether film (row) and report (column) belong together. node_logits, entity_logits: (B, G), whether
+    a node of the knowledge graph is on the films, or in the report. masked_logits: (n, vocabulary of the text encoder), one for
+    each of the batch's n masked words, and masked_ids: (n,), what they were. lm_logits: (B, T, vocabulary), as ``logits``, of the
+    decoder alone, without films, context or knowledge. samples: reports drawn from the decoder.
     """
 
     features: Mapping[str, Features]
@@ -169,6 +199,13 @@ class Output:
     finding_logits: Tensor | None = None
     mask_logits: Tensor | None = None
     masks: Tensor | None = None
+    matching_logits: Tensor | None = None
+    node_logits: Tensor | None = None
+    entity_logits: Tensor | None = None
+    masked_logits: Tensor | None = None
+    masked_ids: Tensor | None = None
+    lm_logits: Tensor | None = None
+    samples: Samples | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 RECORD = Path(__file__).parent / "recorded" / "step_code.json"
 
 _ANY = ("identity", "steps.context", "types")
-_TENSORS = ("batches", "films", "knowledge.graph", "model", "steps.modelling", "training", "training.process", "training.state")
+_MODEL = ("heads", "masking", "model", "sampling")
+_TENSORS = ("batches", "films", "knowledge.graph", *_MODEL, "steps.modelling", "training", "training.process", "training.state")
 
 CODE: Mapping[str, tuple[str, ...]] = {
     "pixels": (*_ANY, "batches", "films", "steps.generating", "training.process"),

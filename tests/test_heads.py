@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from rrgbench.batches import StudySet
 from rrgbench.errors import ConfigError, DataError, StoreError
-from rrgbench.model import Heads, Model
+from rrgbench.heads import Heads
+from rrgbench.model import Model
 from rrgbench.training import load_parts, save_model
 from rrgbench.training.recipe import Recipe, make_optimizer, parameter_counts, trained
 from rrgbench.types import Features

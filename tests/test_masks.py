@@ -13,7 +13,8 @@ from PIL import Image
 
 from rrgbench.batches import StudySet, write_masks
 from rrgbench.errors import ConfigError, DataError, PluginError
-from rrgbench.model import Heads, Model
+from rrgbench.heads import Heads
+from rrgbench.model import Model
 from rrgbench.training import load_parts, save_model
 from rrgbench.types import UNKNOWN
 

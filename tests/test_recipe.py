@@ -48,7 +48,7 @@ def test_rates_go_by_module_and_norms_and_biases_do_not_decay():
     ("wrong", "told"),
     [
         ({"epochs": 0}, "epochs; got 0"),
-        ({"train": ("fusion", "decodr")}, "train; got decodr; expected of image, text, knowledge, fusion, decoder"),
+        ({"train": ("fusion", "decodr")}, "train; got decodr; expected of image, text, knowledge, report, fusion, decoder"),
         ({"lr": {"defautl": 1.0}}, "lr; got defautl"),
         ({"lr": {"default": -1.0}}, "lr.default; got -1.0"),
         ({"schedule": "linear"}, "schedule; got linear"),

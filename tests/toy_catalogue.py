@@ -305,7 +305,7 @@ def ids(made: Plan) -> dict[str, set[str]]:
     return found
 
 
-NESTED: Mapping[str, str] = {"segmenters": "threshold"}
+NESTED: Mapping[str, str] = {"metrics": "rouge", "segmenters": "threshold"}
 """Kind -> an installed component that an option of that kind may name; an option of another kind is left as it is."""
 
 
@@ -333,7 +333,7 @@ def another(tree: Tree, value: Any, file: Path) -> Any:
     if what == "tuple":
         return [another(inner, item, file) for inner, item in zip(tree["of"], value or [None] * len(tree["of"]), strict=True)]
     if what == "mapping":
-        return {**(value or {}), "another": another(tree["of"], None, file)}
+        return {**(value or {}), f"another{len(value or {})}": another(tree["of"], None, file)}
     return {"name": NESTED[tree["kind"]]} if tree.get("kind") in NESTED else None
 
 

@@ -26,12 +26,12 @@ class Contrastive:
         image, report, scale = output.image_embedding, output.report_embedding, output.logit_scale
         assert image is not None and report is not None and scale is not None, "the platform gives what `needs` names"
         logits = scale * image.float() @ report.float().T
-        right = _same_reports(targets).to(logits)
+        right = same_reports(targets).to(logits)
         right = right / right.sum(dim=1, keepdim=True)
         return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
 
-def _same_reports(targets: TargetBatch) -> Tensor:
+def same_reports(targets: TargetBatch) -> Tensor:
     """(B, B) bool: which studies of the batch have the same report."""
     ids, mask = targets.report_ids, targets.report_mask
     assert ids is not None and mask is not None, "the platform gives what `needs` names"

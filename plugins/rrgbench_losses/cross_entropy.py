@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from rrgbench import Output, TargetBatch
+from rrgbench_losses.language import next_word
 
 
 class CrossEntropy:
@@ -25,6 +25,4 @@ class CrossEntropy:
 
     def __call__(self, output: Output, targets: TargetBatch) -> Tensor:
         """logits (B, T, vocabulary) against input_ids (B, T), one place further on; gives a scalar."""
-        labels = targets.input_ids[:, 1:].masked_fill(~targets.attention_mask[:, 1:], -100)
-        predicted = output.logits[:, :-1].flatten(0, 1).float()
-        return F.cross_entropy(predicted, labels.flatten(), ignore_index=-100, label_smoothing=self.label_smoothing)
+        return next_word(output.logits, targets.input_ids, targets.attention_mask, self.label_smoothing)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rrgbench.cell.config import EMBEDDINGS, MASKS, MODULES, CellConfig, DecodingConfig, KnowledgeConfig, StageConfig
+from rrgbench.cell.config import EMBEDDINGS, HEADS, MASKS, MODULES, CellConfig, DecodingConfig, KnowledgeConfig, StageConfig
 from rrgbench.cell.resolved import Cell, Knowledge, Part, Stage, identity_of, is_credentialed, request_of, title_of
 from rrgbench.cell.resolving import resolve_cell
 
 __all__ = [
     "EMBEDDINGS",
+    "HEADS",
     "MASKS",
     "MODULES",
     "Cell",

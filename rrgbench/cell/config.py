@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -9,14 +10,41 @@ from pydantic import Field
 from rrgbench.interfaces import SOURCES
 from rrgbench.strict import Strict
 
-MODULES = (*SOURCES, "fusion", "decoder", "heads")
-"""The parts of a model that stages train, adapt and give rates to; ``heads`` are trained wherever a loss reads them."""
+MODULES = (*SOURCES, "report", "fusion", "decoder", "heads")
+"""The parts of a model that stages train, adapt and give rates to; ``heads`` are trained wherever a loss reads them, and
+``report`` is the encoder of reports where it is another than that of text."""
 
 EMBEDDINGS = frozenset({"image_embedding", "report_embedding"})
 """What needs the common space of films and reports."""
 
 MASKS = frozenset({"mask_logits", "masks"})
 """What needs the lungs on the films."""
+
+HEADS: Mapping[str, frozenset[str]] = {
+    "head of embeddings": EMBEDDINGS,
+    "head of findings": frozenset({"finding_logits"}),
+    "head of masks": MASKS,
+    "head of pairs": frozenset({"matching_logits"}),
+    "head of nodes": frozenset({"node_logits"}),
+    "head of entities": frozenset({"entity_logits"}),
+    "head of words": frozenset({"masked_logits"}),
+}
+"""The heads that a checkpoint may hold, and what a loss reads of each."""
+
+READS: Mapping[str, tuple[str, ...]] = {
+    "image_embedding": ("image",),
+    "report_embedding": ("report",),
+    "finding_logits": ("image",),
+    "mask_logits": ("image",),
+    "masks": ("image",),
+    "matching_logits": ("image", "report"),
+    "node_logits": ("image", "knowledge"),
+    "entity_logits": ("report", "knowledge"),
+    "masked_logits": ("text",),
+    "lm_logits": ("decoder",),
+    "report_nodes": ("knowledge",),
+}
+"""What a loss needs -> the parts of the model that it is made of. The text encoder reads reports where no other is named."""
 
 Positive = Annotated[float, Field(gt=0)]
 

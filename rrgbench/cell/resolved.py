@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell.config import EMBEDDINGS, MASKS, DecodingConfig, StageConfig
+from rrgbench.cell.config import EMBEDDINGS, HEADS, MASKS, DecodingConfig, StageConfig
 from rrgbench.identity import digest
 
 
@@ -37,9 +37,7 @@ class Stage:
     @property
     def holds(self) -> frozenset[str]:
         """What its checkpoint holds: modules, and which of the heads."""
-        findings = frozenset({"finding_logits"})
-        heads = {"head of embeddings": EMBEDDINGS, "head of findings": findings, "head of masks": MASKS}
-        return frozenset({*self.modules} - {"heads"} | {head for head, read in heads.items() if self.needs & read})
+        return frozenset({*self.modules} - {"heads"} | {head for head, read in HEADS.items() if self.needs & read})
 
     @property
     def is_cached(self) -> bool:
@@ -90,6 +88,7 @@ class Cell:
     decoding: DecodingConfig
     dropped: tuple[str, ...]
     knowledge: Knowledge | None = None
+    report_encoder: Component | None = None
 
     @property
     def title(self) -> str:
@@ -107,13 +106,21 @@ class Cell:
         found: dict[str, Any] = {"encoders": encoders}
         if "decoder" in modules:
             own = {"own_tokenizer": self.own_tokenizer} if "own_tokenizer" in self.tokenizer.asked_values() else {}
-            found |= {"fusion": self.fusion, "decoder": self.decoder, "tokenizer": self.tokenizer, **own}
+            found |= {"fusion": self.fusion} if "fusion" in modules else {}
+            found |= {"decoder": self.decoder, "tokenizer": self.tokenizer, **own}
+        if "report" in modules and self.report_encoder is not None:
+            found["report"] = self.report_encoder
         heads: dict[str, Any] = {"embedding_dim": self.embedding_dim} if needs & EMBEDDINGS else {}
-        if "finding_logits" in needs:
-            heads["finding_logits"] = True
+        heads |= dict.fromkeys(sorted(needs & {"finding_logits", "masked_logits"}), True)
+        heads |= dict.fromkeys(sorted(needs & {"matching_logits", "node_logits", "entity_logits"}), self.embedding_dim)
         if needs & MASKS:
             heads["mask_logits"] = True
         return Part(found | ({"heads": heads} if heads else {}))
+
+    @property
+    def reader(self) -> str:
+        """The module that reads reports: an encoder of their own, or that of text."""
+        return "text" if self.report_encoder is None else "report"
 
     @property
     def embeds(self) -> bool:
@@ -127,7 +134,8 @@ class Cell:
         needs = frozenset(need for stage in self.stages for need in stage.needs)
         labels = self.annotator if "labels" in needs else None
         masks = {"masks": self.segmenter} if needs & MASKS else {}
-        model = self.parts((*self.encoders, "fusion", "decoder"), needs).value
+        reading = {module for stage in self.stages for module in stage.modules} & {"report"}
+        model = self.parts((*self.encoders, "fusion", "decoder", *reading), needs).value
         known = {"knowledge": self.knowledge.payload()} if self.knowledge is not None else {}
         told = {"dataset": self.dataset, "model": model, "labels": labels, "stages": stages, "decoding": decoding}
         return told | masks | known

@@ -8,7 +8,7 @@ from typing import Any
 
 from rrgbench.catalogue import Catalogue, Component, did_you_mean
 from rrgbench.catalogue.component import FileOption
-from rrgbench.cell.config import MASKS, MODULES, CellConfig, StageConfig
+from rrgbench.cell.config import HEADS, MASKS, MODULES, READS, CellConfig, StageConfig
 from rrgbench.cell.knowing import resolve_knowledge
 from rrgbench.cell.resolved import Cell, Stage
 from rrgbench.errors import ConfigError, RRGBenchError, collect
@@ -49,8 +49,8 @@ class _Resolver:
 
     def encoders(self, given: Mapping[str, Any]) -> dict[str, Component]:
         for source in given:
-            if source not in SOURCES:
-                self.mistake(f"encoders.{source}: no such source", hint=did_you_mean(source, SOURCES))
+            if source not in (*SOURCES, "report"):
+                self.mistake(f"encoders.{source}: no such source", hint=did_you_mean(source, (*SOURCES, "report")))
         wanted = [source for source in SOURCES if given.get(source) is not None]
         if not wanted:
             self.mistake("encoders", got="none", expected=f"at least one of {', '.join(SOURCES)}")
@@ -108,12 +108,19 @@ class _Resolver:
         """The parts of the model that losses read."""
         needs = {need for _, loss in losses.values() for need in loss.attributes["needs"]}
         read = {need.removeprefix("features.") for need in needs if need.startswith("features.")}
-        read |= {source for need, source in _READ_OF.items() if need in needs}
-        if needs & {"logits", "memory"}:
-            read |= {*self.present}
-        if needs & _READ_OF.keys():
+        read |= {part for need in needs for part in self.parts_of(need)}
+        if needs & {"logits", "memory", "samples"}:
+            read |= {*self.present} - {"report"}
+        if any(needs & head for head in HEADS.values()):
             read.add("heads")
         return tuple(module for module in MODULES if module in read)
+
+    def parts_of(self, need: str) -> tuple[str, ...]:
+        """The parts of the model that a need of a loss is made of; none for what the whole generator gives."""
+        if need.startswith("features."):
+            return (need.removeprefix("features."),)
+        reader = "report" if "report" in self.present else "text"
+        return tuple(reader if part == "report" else part for part in READS.get(need, ()))
 
     def check_names(self, where: str, named: Mapping[str, Sequence[str]]) -> None:
         """What a stage calls modules must be some. Heads have rates, but are trained wherever they are, and never adapted."""
@@ -169,7 +176,7 @@ class _Resolver:
         before = len(self.errors)
         made = (self.stage(name, config) for name, config in given.items() if config is not None)
         found = tuple(stage for stage in made if stage is not None)
-        if len(self.errors) == before and not any("decoder" in stage.modules for stage in found):
+        if len(self.errors) == before and not any("fusion" in stage.modules for stage in found):
             got = ", ".join(stage.name for stage in found) or "none that applies to this cell"
             self.mistake(
                 "stages", got=got, expected="one with a loss on the report", hint="add a stage with the loss of the decoder"
@@ -186,16 +193,14 @@ class _Resolver:
             return None
         if component is None:
             return None
-        for need in component.attributes["needs"]:
-            source = need.removeprefix("features.") if need.startswith("features.") else _READ_OF.get(need)
-            if source is not None and source not in self.present:
-                self.drop(where, f"no {source} here")
-                return None
+        for need in sorted(component.attributes["needs"]):
+            for part in self.parts_of(need):
+                if part not in self.present:
+                    self.drop(where, f"no {part} here")
+                    return None
         return float(weight), component
 
 
-_READ_OF = {"image_embedding": "image", "report_embedding": "text", "finding_logits": "image"} | dict.fromkeys(MASKS, "image")
-"""What heads make, and of which source."""
 _HEAVIEST = 1e30
 """A loss weight beyond this is no number of a 32-bit float's world."""
 
@@ -207,10 +212,12 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
         ConfigError, PluginError, ManyErrors: every mistake in it.
     """
     config: CellConfig = parse(CellConfig, raw, "")
-    given = [source for source in SOURCES if config.encoders.get(source) is not None]
+    given = [source for source in (*SOURCES, "report") if config.encoders.get(source) is not None]
     resolver = _Resolver(catalogue, (*given, "fusion", "decoder"))
     dataset, root = resolver.dataset(config.dataset)
     encoders = resolver.encoders(config.encoders)
+    report = config.encoders.get("report")
+    report_encoder = None if report is None else resolver.component("text_encoders", report, "encoders.report")
     fusion = resolver.component("fusions", config.fusion, "fusion")
     decoder = resolver.component("decoders", config.decoder, "decoder")
     tokenizer = resolver.component("tokenizers", config.tokenizer, "tokenizer")
@@ -243,6 +250,7 @@ def resolve_cell(catalogue: Catalogue, raw: Mapping[str, Any], labels: Mapping[s
         decoding=config.decoding,
         dropped=tuple(resolver.dropped),
         knowledge=knowledge,
+        report_encoder=report_encoder,
     )
 
 

@@ -235,12 +235,12 @@ class Compiler:
         stage = trained.finals[place][0]
         films = self.films(cell, stage, record, split, checkpoints(trained.finals[:place], frozenset({"image"})), seed)
         payload = {
-            "model": cell.parts(("image", "text"), EMBEDDINGS),
+            "model": cell.parts(("image", cell.reader), EMBEDDINGS),
             "train": _both_sides(record, "train"),
             **_both_sides(record, split),
         }
         if place + 1 < len(trained.finals):
-            wanted = frozenset({"image", "text", "head of embeddings"})
+            wanted = frozenset({"image", cell.reader, "head of embeddings"})
             source = {"checkpoint": checkpoints(trained.finals[: place + 1], wanted)}
         title = f"embed {split} after {stage.name} of {_who(cell, stage)}, seed {seed}"
         return self.add(Step("embed", title, payload, films | dict(source), seed, _folders(record, split), record.license))
@@ -334,13 +334,13 @@ class Compiler:
 
 def _all(cell: Cell) -> tuple[str, ...]:
     """What writing and embedding read of a cell's checkpoints."""
-    embedding = ("head of embeddings",) if cell.embeds else ()
+    embedding = (cell.reader, "head of embeddings") if cell.embeds else ()
     return (*cell.encoders, "fusion", "decoder", *embedding)
 
 
 def _who(cell: Cell, stage: Stage) -> str:
     """For whom a stage trains: the cell, or a part of it that many cells share."""
-    return cell.title if "decoder" in stage.modules else f"{', '.join(m for m in stage.modules if m != 'heads')} alone"
+    return cell.title if "fusion" in stage.modules else f"{', '.join(m for m in stage.modules if m != 'heads')} alone"
 
 
 def _inapplicable(metric: Component, about: Cell | Component, record: DataRecord) -> str:

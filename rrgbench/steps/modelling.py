@@ -12,10 +12,11 @@ from torch import nn
 
 from rrgbench.batches import StudySet
 from rrgbench.errors import PluginError, RRGBenchError, StoreError
+from rrgbench.heads import Heads
 from rrgbench.identity import derive_seed
 from rrgbench.interfaces import Tokenizer
 from rrgbench.knowledge.graph import RELATIONS, read_graph
-from rrgbench.model import Heads, Model
+from rrgbench.model import Model
 from rrgbench.steps.context import Context
 from rrgbench.store import read_done, read_json
 from rrgbench.training import load_parts, numerics_domain
@@ -57,14 +58,29 @@ def build_model(context: Context, adapters: Mapping[str, Any], findings: int = 0
     fusion = decoder = heads = None
     if "decoder" in wanted:
         decoder = make("decoder", wanted["decoder"], tokenizer=tokenizer)
-        fusion = make("fusion", wanted["fusion"], dims=dims, memory_dim=int(getattr(decoder, "hidden_size", 0)))
+        if "fusion" in wanted:
+            fusion = make("fusion", wanted["fusion"], dims=dims, memory_dim=int(getattr(decoder, "hidden_size", 0)))
+    report_encoder = make("report", wanted["report"]) if "report" in wanted else None
     if "heads" in wanted:
         seed_everything(derive_seed(context.seed, "init", "heads"))
-        asked = wanted["heads"]
-        findings = findings if asked.get("finding_logits") else 0
-        heads = Heads(dims, embedding_dim=asked.get("embedding_dim"), findings=findings, masks=bool(asked.get("mask_logits")))
+        widths = dims if report_encoder is None else dims | {"report": int(getattr(report_encoder, "num_features", 0))}
+        heads = _heads(wanted["heads"], widths, findings, encoders.get("text"))
     seed_everything(derive_seed(context.seed, "init", "model"))
-    return Model(encoders, fusion, decoder, heads), tokenizer
+    return Model(encoders, fusion, decoder, heads, report_encoder), tokenizer
+
+
+def _heads(asked: Mapping[str, Any], dims: Mapping[str, int], findings: int, text: Any) -> Heads:
+    """The heads that a payload asks for."""
+    return Heads(
+        dims,
+        embedding_dim=asked.get("embedding_dim"),
+        findings=findings if asked.get("finding_logits") else 0,
+        masks=bool(asked.get("mask_logits")),
+        matching_dim=asked.get("matching_logits"),
+        node_dim=asked.get("node_logits"),
+        entity_dim=asked.get("entity_logits"),
+        words=int(text.tokenizer.vocab_size) if asked.get("masked_logits") else 0,
+    )
 
 
 def graph_value(context: Context) -> KnowledgeGraph:
@@ -107,7 +123,9 @@ def study_set(
     """Studies as the model reads them; without targets for everything but training and judging."""
     pixels, features, masks, active = (context.upstream(role) for role in ("pixels", "features", "masks", "active"))
     context_tokenizer: Any = getattr(dict(model.encoders.items()).get("text"), "tokenizer", None)
-    embeds = model.heads is not None and model.heads.report_projection is not None
+    own: Any = getattr(model.report_encoder, "tokenizer", None)
+    read = model.heads is not None and (model.heads.reads_reports or (model.heads.words is not None and own is None))
+    reader = context_tokenizer if own is None else own
     return StudySet(
         inputs,
         pixels=np.load(pixels[0] / "pixels.npy", mmap_mode="r") if pixels else None,
@@ -115,11 +133,22 @@ def study_set(
         context_tokenizer=context_tokenizer,
         targets=targets,
         report_tokenizer=tokenizer if targets is not None else None,
-        report_encoder_tokenizer=context_tokenizer if embeds and targets is not None else None,
+        report_encoder_tokenizer=reader if read and targets is not None else None,
         label_names=tuple(labels) if targets is not None else (),
         masks=np.load(masks[0] / "masks.npy", mmap_mode="r") if masks and targets is not None else None,
         active_nodes=np.load(active[0] / "active.npy", allow_pickle=False) if active else None,
+        report_nodes=_stated(context, targets) if targets is not None and "report_nodes" in (model.needs or ()) else None,
     )
+
+
+def _stated(context: Context, targets: Sequence[Targets]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which nodes of the graph each train report states, (n, G) bool."""
+    folder = context.upstream("graph")[0]
+    mentions = read_json(folder / "mentions.json")
+    stated = np.zeros((len(targets), len(read_graph(folder / "graph.json").nodes)), dtype=np.bool_)
+    for row, target in zip(stated, targets, strict=True):
+        row[mentions[target.study_id]] = True
+    return stated
 
 
 def labelled(context: Context, targets: Sequence[Targets], role: str = "labels") -> tuple[tuple[str, ...], tuple[Targets, ...]]:

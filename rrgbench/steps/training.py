@@ -24,6 +24,7 @@ def train(context: Context) -> Result:
     if start and not payload["resume"]:
         load_parts(model, [folder / "model.safetensors" for folder in start])
     losses = [(label, float(weight), context.build(request)) for label, (weight, request) in stage["losses"].items()]
+    model.needs = frozenset(need for _, _, loss in losses for need in loss.needs)
     recipe = stage["recipe"]
     told = train_rung(
         model.to(context.device),

@@ -21,11 +21,20 @@ from rrgbench.testing.building import (
     saying,
 )
 from rrgbench.testing.toys import REPORTS, ToyTokenizer, generator, toy_features
-from rrgbench.types import Features, Output, TargetBatch
+from rrgbench.types import Features, Output, Samples, TargetBatch
 
-READABLE = frozenset(
-    {"logits", "image_embedding", "report_embedding", "finding_logits", "mask_logits", "masks", "memory", "labels"}
+_LOGITS = (
+    "logits",
+    "finding_logits",
+    "mask_logits",
+    "matching_logits",
+    "node_logits",
+    "entity_logits",
+    "masked_logits",
+    "lm_logits",
 )
+_OUTPUT = frozenset({*_LOGITS, "memory", "image_embedding", "report_embedding", "masks", "samples"})
+READABLE = _OUTPUT | {"labels", "report_nodes", "reports"}
 
 
 class LossContract:
@@ -60,25 +69,31 @@ class LossContract:
             finding_logits=torch.randn(3, 3, generator=random),
             mask_logits=torch.randn(masks.shape, generator=random),
             masks=masks,
+            matching_logits=torch.randn(3, 3, generator=random),
+            node_logits=torch.randn(3, 5, generator=random),
+            entity_logits=torch.randn(3, 5, generator=random),
+            masked_logits=torch.randn(3, 7, generator=random),
+            masked_ids=torch.tensor([2, 0, 6]),
+            lm_logits=torch.randn(3, ids.shape[1], tokenizer.vocab_size, generator=random),
+            samples=Samples(ids, mask, -torch.rand(mask[:, 1:].shape, generator=random) * mask[:, 1:], ids.flip(0)),
         )
-        return output, TargetBatch(("a", "b", "c"), ids, mask, ids, mask, labels)
+        nodes = torch.tensor([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 0, 0, 0]]).bool()
+        reports = tuple(REPORTS[2:5])
+        return output, TargetBatch(("a", "b", "c"), ids, mask, ids, mask, labels, report_nodes=nodes, reports=reports)
 
     def _declared(self, output: Output, targets: TargetBatch) -> tuple[Output, TargetBatch]:
         """What the loss says it needs; the rest is gone."""
         needs = type(self).component.needs
         embedded = bool(needs & {"image_embedding", "report_embedding"})
+        kept = {name: getattr(output, name) for name in _OUTPUT if name in needs}
         output = Output(
             features={name: one for name, one in output.features.items() if f"features.{name}" in needs},
-            memory=output.memory if "memory" in needs else None,
-            logits=output.logits if "logits" in needs else None,
-            image_embedding=output.image_embedding if "image_embedding" in needs else None,
-            report_embedding=output.report_embedding if "report_embedding" in needs else None,
             logit_scale=output.logit_scale if embedded else None,
-            finding_logits=output.finding_logits if "finding_logits" in needs else None,
-            mask_logits=output.mask_logits if "mask_logits" in needs else None,
-            masks=output.masks if "masks" in needs else None,
+            masked_ids=output.masked_ids if "masked_logits" in needs else None,
+            **kept,
         )
-        return output, dataclasses.replace(targets, labels=targets.labels if "labels" in needs else None)
+        unread: dict[str, Any] = {name: None for name in ("labels", "report_nodes", "reports") if name not in needs}
+        return output, dataclasses.replace(targets, **unread)
 
     def _loss(self, loss: Any, output: Output, targets: TargetBatch) -> Tensor:
         with saying(f"{self._name} on what its `needs` names"):
@@ -109,12 +124,11 @@ class LossContract:
         """At least one of the tensors that it reads."""
         loss, (output, targets) = self._made(), self._declared(*self._batch())
         read = {
-            "logits": output.logits,
             "memory": None if output.memory is None else output.memory.hidden_states,
-            "finding_logits": output.finding_logits,
-            "mask_logits": output.mask_logits,
             "image_embedding": output.image_embedding,
             "report_embedding": output.report_embedding,
+            "samples": None if output.samples is None else output.samples.log_probs,
+            **{name: getattr(output, name) for name in _LOGITS},
             **{f"features.{name}": one.hidden_states for name, one in output.features.items()},
         }
         tensors = {name: one for name, one in read.items() if name in type(self).component.needs and one is not None}
@@ -129,21 +143,19 @@ class LossContract:
     def test_padding_of_reports_does_not_matter(self) -> None:
         """Neither the ids and the logits in it nor its length."""
         loss, (output, targets) = self._made(), self._batch()
-        assert output.logits is not None and targets.input_ids is not None and targets.attention_mask is not None
+        assert targets.input_ids is not None and targets.attention_mask is not None
         before = self._loss(loss, *self._declared(output, targets))
         mask, tokenizer = targets.attention_mask, ToyTokenizer()
-        logits = torch.where(mask.unsqueeze(-1), output.logits, 9 * torch.randn(output.logits.shape, generator=generator(8)))
         ids = torch.where(mask, targets.input_ids, (targets.input_ids + 6) % tokenizer.vocab_size)
         other = dataclasses.replace(targets, input_ids=ids)
-        after = self._loss(loss, *self._declared(dataclasses.replace(output, logits=logits), other))
+        after = self._loss(loss, *self._declared(_other_padding(output, mask), other))
         assert torch.allclose(before, after, TOLERANCE, TOLERANCE), f"{self._name} reads the padding of reports"
         longer = dataclasses.replace(
             targets,
             input_ids=torch.cat([targets.input_ids, targets.input_ids.new_full((3, 4), tokenizer.pad_token_id)], dim=1),
             attention_mask=torch.cat([mask, mask.new_zeros(3, 4)], dim=1),
         )
-        wide = dataclasses.replace(output, logits=torch.cat([output.logits, output.logits[:, :4]], dim=1))
-        after = self._loss(loss, *self._declared(wide, longer))
+        after = self._loss(loss, *self._declared(_more_padding(output), longer))
         assert torch.allclose(before, after, TOLERANCE, TOLERANCE), f"{self._name} counts the padding of reports"
 
     def test_the_order_of_studies_does_not_matter(self) -> None:
@@ -154,8 +166,8 @@ class LossContract:
         def mixed(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value[index] if value.dim() else value
-            if isinstance(value, Features):
-                return Features(value.hidden_states[index], value.mask[index])
+            if isinstance(value, (Features, Samples)):
+                return batch(value)
             if isinstance(value, Mapping):
                 return {name: mixed(one) for name, one in value.items()}
             return tuple(value[place] for place in index.tolist()) if isinstance(value, tuple) else value
@@ -163,8 +175,29 @@ class LossContract:
         def batch(value: Any) -> Any:
             return type(value)(**{field.name: mixed(getattr(value, field.name)) for field in dataclasses.fields(value)})
 
-        after = self._loss(loss, batch(output), batch(targets))
+        # Pairs: films in the rows, reports in the columns.
+        pairs = None if output.matching_logits is None else output.matching_logits[index][:, index]
+        after = self._loss(loss, dataclasses.replace(batch(output), matching_logits=pairs), batch(targets))
         assert torch.allclose(before, after, TOLERANCE, TOLERANCE), f"{self._name} depends on the order of the studies"
+
+
+def _other_padding(output: Output, mask: Tensor) -> Output:
+    """The output with other and large numbers where reports (B, T) have padding."""
+    noise = 9 * torch.randn((*mask.shape, ToyTokenizer().vocab_size), generator=generator(8))
+    assert output.logits is not None and output.lm_logits is not None and output.samples is not None
+    logits, alone = (torch.where(mask[..., None], each, noise) for each in (output.logits, output.lm_logits))
+    return dataclasses.replace(output, logits=logits, lm_logits=alone)
+
+
+def _more_padding(output: Output) -> Output:
+    """The output with four more places of padding in reports."""
+    assert output.logits is not None and output.lm_logits is not None and output.samples is not None
+    logits, alone = (torch.cat([each, each[:, :4]], dim=1) for each in (output.logits, output.lm_logits))
+    drawn, pad = output.samples, ToyTokenizer().pad_token_id
+    ids, greedy = (torch.cat([each, each.new_full((3, 4), pad)], dim=1) for each in (drawn.ids, drawn.greedy_ids))
+    mask = torch.cat([drawn.mask, drawn.mask.new_zeros(3, 4)], dim=1)
+    chances = torch.cat([drawn.log_probs, drawn.log_probs.new_zeros(3, 4)], dim=1)
+    return dataclasses.replace(output, logits=logits, lm_logits=alone, samples=Samples(ids, mask, chances, greedy))
 
 
 class ToyModule(nn.Module):

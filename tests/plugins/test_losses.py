@@ -6,10 +6,24 @@ import math
 
 import torch
 import torch.nn.functional as F
-from rrgbench_losses import Contrastive, CrossEntropy, Findings, Segmentation, rrgbench_losses
+from rrgbench_losses import (
+    Contrastive,
+    CrossEntropy,
+    EntityAlignment,
+    Findings,
+    ImageTextMatching,
+    KnowledgeAlignment,
+    LanguageModelling,
+    MaskedLanguageModelling,
+    Scst,
+    Segmentation,
+    rrgbench_losses,
+)
+from rrgbench_metrics import Bleu, Rouge
+from rrgbench_protocols import Raw
 
-from rrgbench import Features, Output, TargetBatch
-from rrgbench.testing import LossContract
+from rrgbench import ConfigError, Features, Output, Samples, TargetBatch
+from rrgbench.testing import LossContract, ToyTokenizer
 
 torch.set_num_threads(1)
 
@@ -35,6 +49,36 @@ class TestSegmentation(LossContract):
     component = Segmentation
 
 
+class TestImageTextMatching(LossContract):
+    component = ImageTextMatching
+
+
+class TestImageTextMatchingOverAllPairs(LossContract):
+    component = ImageTextMatching
+    options = {"negatives": "all"}
+
+
+class TestKnowledgeAlignment(LossContract):
+    component = KnowledgeAlignment
+
+
+class TestEntityAlignment(LossContract):
+    component = EntityAlignment
+
+
+class TestMaskedLanguageModelling(LossContract):
+    component = MaskedLanguageModelling
+
+
+class TestLanguageModelling(LossContract):
+    component = LanguageModelling
+
+
+class TestScst(LossContract):
+    component = Scst
+    options = {"reward": {"rouge_l": Rouge()}, "protocol": Raw()}
+
+
 def batch() -> tuple[Output, TargetBatch]:
     torch.manual_seed(0)
     memory = Features(torch.zeros(2, 1, 4), torch.ones(2, 1, dtype=torch.bool))
@@ -47,7 +91,13 @@ def test_the_hook_offers_it() -> None:
     assert rrgbench_losses() == {
         "cross_entropy": CrossEntropy,
         "contrastive": Contrastive,
+        "entity_alignment": EntityAlignment,
         "findings": Findings,
+        "image_text_matching": ImageTextMatching,
+        "knowledge_alignment": KnowledgeAlignment,
+        "language_modelling": LanguageModelling,
+        "masked_language_modelling": MaskedLanguageModelling,
+        "scst": Scst,
         "segmentation": Segmentation,
     }
 
@@ -147,3 +197,98 @@ def test_films_without_known_lungs_count_for_nothing() -> None:
     value = Segmentation()(Output({}, mask_logits=nothing, masks=torch.full_like(shares, math.nan)), TargetBatch(("a",)))
     value.backward()
     assert value.item() == 0 and bool((nothing.grad == 0).all())
+
+
+def pairs(logits: list[list[float]], reports: list[list[int]]) -> tuple[Output, TargetBatch]:
+    ids = torch.tensor(reports)
+    return Output({}, matching_logits=torch.tensor(logits)), TargetBatch(("a", "b", "c"), report_ids=ids, report_mask=ids > 0)
+
+
+def test_matching_takes_the_likeliest_wrong_report_of_a_film_and_film_of_a_report() -> None:
+    output, targets = pairs([[2.0, 1.0, -1.0], [0.0, 3.0, 0.5], [-2.0, 4.0, 1.0]], [[5, 6], [7, 0], [8, 9]])
+    right = [math.log1p(math.exp(-x)) for x in (2.0, 3.0, 1.0)]
+    wrong = [math.log1p(math.exp(x)) for x in (1.0, 0.5, 4.0, 0.0, 4.0, 0.5)]
+    expected = (sum(right) / 3 + sum(wrong) / 6) / 2
+    assert torch.allclose(ImageTextMatching()(output, targets), torch.tensor(expected))
+
+
+def test_studies_with_the_same_report_are_no_negatives_of_each_other() -> None:
+    output, targets = pairs([[2.0, 90.0, -1.0], [90.0, 3.0, 0.5], [-2.0, -3.0, 1.0]], [[5, 6], [5, 6], [8, 9]])
+    assert float(ImageTextMatching()(output, targets)) < 2
+    output, targets = pairs([[2.0, 9.0], [9.0, 3.0]], [[5, 6], [5, 6]])
+    right = (math.log1p(math.exp(-2.0)) + math.log1p(math.exp(-3.0))) / 2
+    assert torch.allclose(ImageTextMatching()(output, targets), torch.tensor(right))
+
+
+def test_alignment_weighs_stated_nodes_and_the_others_alike() -> None:
+    stated = torch.tensor([[True, False, False, False]])
+    targets = TargetBatch(("a",), report_nodes=stated)
+    logits = torch.tensor([[1.0, -1.0, 0.0, -2.0]])
+    expected = (math.log1p(math.exp(-1)) + (math.log1p(math.exp(-1)) + math.log(2) + math.log1p(math.exp(-2))) / 3) / 2
+    for loss, name in ((KnowledgeAlignment(), "node_logits"), (EntityAlignment(), "entity_logits")):
+        assert torch.allclose(loss(Output({}, **{name: logits}), targets), torch.tensor(expected))
+
+
+def test_no_masked_word_is_no_loss() -> None:
+    logits = torch.zeros(0, 9, requires_grad=True)
+    output = Output({}, masked_logits=logits, masked_ids=torch.zeros(0, dtype=torch.int64))
+    value = MaskedLanguageModelling()(output, TargetBatch(()))
+    value.backward()
+    assert value == 0 and logits.grad is not None
+
+
+def drawn(first: str, second: str, greedy: tuple[str, str], references: tuple[str, str]) -> tuple[Output, TargetBatch]:
+    tokenizer = ToyTokenizer()
+
+    def rows(texts: tuple[str, str]) -> torch.Tensor:
+        encoded = [tokenizer.encode(text) for text in texts]
+        ids = torch.zeros(2, max(map(len, encoded)), dtype=torch.int64)
+        for row, report in zip(ids, encoded):
+            row[: len(report)] = torch.tensor(report)
+        return ids
+
+    ids = rows((first, second))
+    samples = Samples(ids, ids > 0, torch.full((2, ids.shape[1] - 1), -1.0).requires_grad_(), rows(greedy))
+    return Output({}, samples=samples), TargetBatch(("a", "b"), reports=references)
+
+
+def test_a_drawn_report_that_beats_the_greedy_one_becomes_likelier_and_a_worse_one_less() -> None:
+    references = ("the lungs are clear .", "the heart is large .")
+    output, targets = drawn(
+        "the lungs are clear .", "no acute finding .", ("no acute finding .", "the heart is large ."), references
+    )
+    loss = Scst(ToyTokenizer(), reward={"rouge_l": Rouge()}, protocol=Raw())
+    loss(output, targets).backward()
+    assert output.samples is not None and output.samples.log_probs.grad is not None
+    better, worse = output.samples.log_probs.grad
+    assert (better < 0).all() and (worse >= 0).all() and (worse > 0).any()
+    told = loss.told()
+    assert 0.5 < told["reward"] < 0.7 and told["reward"] == told["greedy_reward"], "one of two is right on either side"
+    assert told["length"] == 4.5 and told["distinct"] == 1.0 and told["reference_length"] == 5.0
+
+
+def test_rewards_are_a_weighted_mixture() -> None:
+    output, targets = drawn("the lungs are clear .", "no acute finding .", ("no .", "no ."), ("the lungs are clear .",) * 2)
+    told = {}
+    for name, reward, weights in (
+        ("rouge", {"rouge_l": Rouge()}, {}),
+        ("bleu", {"bleu_2": Bleu()}, {}),
+        ("both", {"rouge_l": Rouge(), "bleu_2": Bleu()}, {"rouge_l": 0.5, "bleu_2": 2.0}),
+    ):
+        loss = Scst(ToyTokenizer(), reward=reward, weights=weights, protocol=Raw())
+        loss(output, targets)
+        told[name] = loss.told()["reward"]
+    assert math.isclose(told["both"], 0.5 * told["rouge"] + 2 * told["bleu"])
+
+
+def test_a_reward_that_cannot_be_had_is_refused_by_name() -> None:
+    for options, words in (
+        ({"reward": {}}, "reward"),
+        ({"reward": {"rouge_l": Rouge()}, "weights": {"rogue": 1.0}}, "rogue"),
+    ):
+        try:
+            Scst(ToyTokenizer(), protocol=Raw(), **options)
+        except ConfigError as error:
+            assert words in str(error)
+        else:
+            raise AssertionError("it was taken")
