@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import nn
 
-from rrgbench import ConfigError, PluginError, RRGBenchError, StoreError, derive_seed
+from rrgbench import ConfigError, PluginError, RRGBenchError, Sampling, StoreError, derive_seed
 from rrgbench.batches import StudySet
 from rrgbench.training import Recipe, load_model, numerics_domain, reset_process, save_model, train_rung
 
@@ -197,6 +197,37 @@ def test_only_what_is_listed_is_trained(tmp_path: Path):
     assert report["parameters"]["image"]["trainable"] == 0
     assert report["parameters"]["model"]["trainable"] == report["parameters"]["fusion"]["total"]
     assert all(parameter.requires_grad for parameter in model.parameters()), "what was frozen for the stage is as it was"
+
+
+class Drawing:
+    """A loss that has reports drawn, and tells how long they are."""
+
+    needs = frozenset({"samples", "reports"})
+    sampling = Sampling(bos_token_id=1, eos_token_id=2, pad_token_id=0, vocab_size=17, max_new_tokens=6)
+
+    def __call__(self, output, targets) -> torch.Tensor:
+        self.lengths = output.samples.mask[:, 1:].sum(dim=1).float()
+        assert len(targets.reports) == len(self.lengths)
+        return -output.samples.log_probs.mean()
+
+    def told(self) -> dict[str, float]:
+        return {"length": float(self.lengths.mean())}
+
+
+def test_what_a_loss_tells_is_a_mean_over_studies_and_drawing_is_exact_over_rungs(tmp_path: Path):
+    losses = [("drawing", 1.0, Drawing()), ("cross_entropy", 1.0, toys.ToyCrossEntropy())]
+    recipe = replace(RECIPE, epochs=2)
+    told = train(tmp_path / "whole", recipe, losses=losses)
+    for scores in told["epochs"]:
+        assert 1 <= scores["loss.drawing.length"] <= 6
+    train(tmp_path / "a", recipe, range(1), losses=losses)
+    train(tmp_path / "b", recipe, range(1, 2), start=tmp_path / "a", losses=losses)
+    assert contents(tmp_path / "b") == contents(tmp_path / "whole")
+
+
+def test_two_losses_that_draw_reports_are_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"losses that draw reports; got one, two"):
+        train(tmp_path / "out", losses=[("one", 1.0, Drawing()), ("two", 1.0, Drawing())])
 
 
 def test_what_an_adapter_froze_stays_frozen(tmp_path: Path):

@@ -64,14 +64,16 @@ def train_rung(
         scratch: where a state is kept at the end of every epoch, to resume from; None keeps none.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         on_progress: told of optimisation steps done, all of the rung, and a note.
-        on_epoch: told ``loss``, ``loss.<label>`` (means over studies), ``lr.<module>``, ``seconds``, ``studies_per_second``.
+        on_epoch: told ``loss``, ``loss.<label>`` and what a loss tells beside it (means over studies), ``lr.<module>``,
+            ``seconds``, ``studies_per_second``.
 
     Returns:
         ``epochs``: the scores of each epoch of the rung, without times; ``steps``: optimisation steps so far;
         ``parameters``: module -> total and trainable; ``seconds`` and ``studies_per_second`` of the rung, over all its attempts.
 
     Raises:
-        ConfigError: nothing to train, no losses, no studies, or a precision that the device does not have.
+        ConfigError: nothing to train, no losses, no studies, two losses that draw reports, or a precision that the device does
+            not have.
         StoreError: ``start`` is not the state before this rung.
         PluginError: a loss is not a scalar.
         RRGBenchError: a loss is not finite; names epoch, step and the losses.
@@ -109,6 +111,10 @@ def _check(
     assert (start is None) == (epochs.start == 0), "a rung starts from the state before it, the first from none"
     if not losses:
         raise ConfigError("a stage of training needs a loss", hint="losses: {cross_entropy: 1.0}")
+    if len(drawing := [label for label, _, loss in losses if hasattr(loss, "sampling")]) > 1:
+        raise ConfigError(
+            "losses that draw reports", got=", ".join(drawing), expected="one a stage", hint="one loss, more rewards"
+        )
     if not len(data):
         raise ConfigError("there are no studies to train on")
     kind = torch.device(device).type
@@ -185,7 +191,9 @@ class _Rung:
     def close(self) -> None:
         """Give the model back without what accelerate put round it."""
         self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
-        self.accelerator.free_memory()
+        if self.device.type != "cpu":
+            # It collects garbage, which takes a fifth of a second; a CPU gives memory back without.
+            self.accelerator.free_memory()
 
     def epoch(self, progress: Progress, told: Callable[[int, int, float], None]) -> tuple[Progress, Mapping[str, float]]:
         """One epoch: the progress after it, and its scores."""
@@ -195,12 +203,13 @@ class _Rung:
         self.model.train()
         size = recipe.batch_size * recipe.accumulate
         sums, seen, rates = np.zeros(len(self.losses) + 1), 0, {}
+        told_sums: dict[str, float] = {}
         for begin in range(0, len(order), size):
             if step >= recipe.horizon(len(self.data)):
                 break
             rates = self._set_rates(step)
             group = order[begin : begin + size]
-            values = self._step(group, f"epoch {epoch + 1}, step {step + 1}")
+            values = self._step(group, f"epoch {epoch + 1}, step {step + 1}", told_sums)
             sums += values * len(group)
             seen += len(group)
             step += 1
@@ -208,7 +217,8 @@ class _Rung:
         scores: dict[str, float] = {}
         if seen:
             names = ["loss", *(f"loss.{label}" for label, _, _ in self.losses)]
-            scores = {**dict(zip(names, (sums / seen).tolist(), strict=True)), **rates}
+            more = {name: value / seen for name, value in told_sums.items()}
+            scores = {**dict(zip(names, (sums / seen).tolist(), strict=True)), **more, **rates}
         scaler = self.accelerator.scaler
         state = None if scaler is None else {key: float(value) for key, value in scaler.state_dict().items()}
         after = replace(progress, epoch=epoch + 1, step=step, history=(*progress.history, scores), scaler=state)
@@ -220,8 +230,9 @@ class _Rung:
             group["lr"] = group["peak"] * factor
         return {f"lr.{group['module']}": group["lr"] for group in self.optimizer.param_groups}
 
-    def _step(self, group: list[int], where: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """One step of the optimiser over the batches of ``group``: the sum of losses and each loss, as means over studies."""
+    def _step(self, group: list[int], where: str, told: dict[str, float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """One step of the optimiser over the batches of ``group``: the sum of losses and each loss, as means over studies. What
+        losses tell beside it is added to ``told``, times the studies."""
         size = self.recipe.batch_size
         total = torch.zeros(len(self.losses) + 1, device=self.device, dtype=torch.float64)
         for begin in range(0, len(group), size):
@@ -232,6 +243,9 @@ class _Rung:
                 # A step over several batches minimises the mean over its studies, as one large batch would.
                 self.accelerator.backward(values[0] * (len(chosen) / len(group)))
             total += values.detach().double() * (len(chosen) / len(group))
+            for label, _, loss in self.losses:
+                for name, value in getattr(loss, "told", dict)().items():
+                    told[f"loss.{label}.{name}"] = told.get(f"loss.{label}.{name}", 0.0) + float(value) * len(chosen)
         means: np.ndarray[Any, np.dtype[np.float64]] = total.cpu().numpy()
         self._finite(means, where)
         if self.recipe.clip_norm is not None:
@@ -244,8 +258,9 @@ class _Rung:
         """(1 + number of losses): their weighted sum, and each."""
         batch = self.data.inputs_batch(chosen).to(self.device)
         targets = self.data.targets_batch(chosen).to(self.device)
+        drawn = [{"sampling": loss.sampling} for _, _, loss in self.losses if hasattr(loss, "sampling")]
         with self.accelerator.autocast():
-            output = self.wrapped(batch, targets)
+            output = self.wrapped(batch, targets, **(drawn[0] if drawn else {}))
             values = [loss(output, targets) for _, _, loss in self.losses]
         for (label, _, _), value in zip(self.losses, values, strict=True):
             if not isinstance(value, Tensor) or value.dim():
