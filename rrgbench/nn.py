@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rrgbench.attention import attention_weights, weights_wanted
 from rrgbench.errors import ConfigError
 from rrgbench.interfaces import SOURCES
 from rrgbench.types import Features
@@ -21,11 +22,23 @@ __all__ = [
     "AttentionBlock",
     "FeedForward",
     "SourceProjection",
+    "attention_weights",
     "join",
     "masked_mean",
     "ordered",
     "sinusoidal_positions",
+    "spread",
+    "weights_wanted",
 ]
+
+
+def spread(weights: Tensor, features: Mapping[str, Features], read: Sequence[str]) -> Tensor:
+    """Weights over the tokens of some sources, (B, heads, M, sum of their N_i), as weights over those of all sources in the
+    platform's order, as ``Features.attention`` holds them: 0 where a source was not read."""
+    lengths = {name: features[name].mask.shape[1] for name in ordered(features)}
+    parts = dict(zip(read, torch.split(weights, [lengths[name] for name in read], dim=3), strict=True))
+    nothing = {name: weights.new_zeros(*weights.shape[:3], length) for name, length in lengths.items() if name not in parts}
+    return torch.cat([(parts | nothing)[name] for name in lengths], dim=3)
 
 
 def masked_mean(hidden_states: Tensor, mask: Tensor) -> Tensor:
@@ -96,6 +109,13 @@ class Attention(nn.Module):
         answer: Tensor = self.out(heard.transpose(1, 2).flatten(2))
         return answer
 
+    def weights(self, queries: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What ``forward`` weighs the tokens of context with: (B, heads, Q, N), rows sum to 1."""
+        keys, _ = self.keys_values(context)
+        scores = self._split(self.query(queries)) @ keys.transpose(2, 3) * keys.shape[3] ** -0.5
+        admitted = scores if mask is None else scores.masked_fill(~mask[:, None, None, :], -math.inf)
+        return torch.softmax(admitted, dim=3)
+
     def forward(self, queries: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
         """Queries (B, Q, dim) over the real tokens of context (B, N, dim); gives (B, Q, dim)."""
         return self.attend(queries, *self.keys_values(context), mask)
@@ -123,6 +143,11 @@ class AttentionBlock(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(dim)
         self.feed_forward = FeedForward(dim, feed_forward, dropout)
         self.dropout = nn.Dropout(dropout)
+
+    def weights(self, hidden_states: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """What ``forward`` weighs tokens with: (B, heads, Q, N), rows sum to 1."""
+        queries = self.attention_norm(hidden_states)
+        return self.attention.weights(queries, queries if context is None else context, mask)
 
     def forward(self, hidden_states: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, Q, dim) to (B, Q, dim). mask: (B, N) of the context, or (B, Q) of the tokens where there is none."""

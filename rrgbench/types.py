@@ -168,7 +168,12 @@ class Samples:
 
 @dataclass(frozen=True)
 class Features:
-    """Tokens of one source. mask: (B, N) bool, True = real, at least one True a row."""
+    """Tokens of one source, or of a memory. mask: (B, N) bool, True = real, at least one True a row.
+
+    attention: of a memory, where ``rrgbench.nn.attention_weights()`` asks for it and the fusion attends: (B, heads, M, N), how
+    the last attention that made a token weighed the tokens of all sources, laid end to end in the platform's order; rows of
+    real tokens sum to 1, padding and sources that were not read have 0.
+    """
 
     hidden_states: Tensor
     mask: Tensor

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from rrgbench import Features
-from rrgbench.nn import AttentionBlock, SourceProjection, join
+from rrgbench.nn import AttentionBlock, SourceProjection, join, spread, weights_wanted
 
 
 class CrossAttention(nn.Module):
@@ -43,15 +43,16 @@ class CrossAttention(nn.Module):
 
     def forward(self, features: Mapping[str, Features]) -> Features:
         """Features (B, N_i, dims[i]) to the memory (B, M, memory_dim), M the number of query tokens."""
-        first, *rest = self.sources(features).values()
-        if not rest:
-            hidden = first.hidden_states
-            for block in self.blocks:
-                hidden = block(hidden, first.mask)
-            return Features(self.norm(hidden), first.mask, first.view_ids)
-        others = join(rest)
-        asking, asked = (first, others) if self.queries == "image" else (others, first)
-        hidden = asking.hidden_states
+        sources = self.sources(features)
+        first, *rest = sources
+        own, others = [first], rest or [first]
+        asking, asked = (own, others) if self.queries == "image" or not rest else (others, own)
+        tokens = sources[first] if asking == own else join([sources[name] for name in asking])
+        context = join([sources[name] for name in asked])
+        read = context.hidden_states if rest else None  # one source alone reads itself
+        hidden, attention = tokens.hidden_states, None
         for block in self.blocks:
-            hidden = block(hidden, asked.mask, asked.hidden_states)
-        return Features(self.norm(hidden), asking.mask, asking.view_ids)
+            if weights_wanted():
+                attention = spread(block.weights(hidden, context.mask, read), features, asked)
+            hidden = block(hidden, context.mask, read)
+        return Features(self.norm(hidden), tokens.mask, tokens.view_ids, attention)

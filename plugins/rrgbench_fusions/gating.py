@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from rrgbench import Features
-from rrgbench.nn import Attention, FeedForward, SourceProjection, ordered
+from rrgbench.nn import Attention, FeedForward, SourceProjection, ordered, spread, weights_wanted
 
 
 class Gating(nn.Module):
@@ -50,9 +50,16 @@ class Gating(nn.Module):
         sources = self.sources(features)
         first, *rest = sources
         tokens, hidden = sources[first], sources[first].hidden_states
-        for name in rest or [first]:
+        asked, weights = rest or [first], []
+        for name in asked:
             answer = self.attention[name](tokens.hidden_states, sources[name].hidden_states, sources[name].mask)
+            if weights_wanted():
+                weights.append(
+                    self.attention[name].weights(tokens.hidden_states, sources[name].hidden_states, sources[name].mask)
+                )
             gate = torch.sigmoid(self.gate[name](torch.cat([tokens.hidden_states, answer], dim=-1)))
             hidden = hidden + self.dropout(gate * answer)
         hidden = hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
-        return Features(self.norm(hidden), tokens.mask, tokens.view_ids)
+        # Each source is asked on its own, so that each has an equal part of a token's attention.
+        attention = spread(torch.cat(weights, dim=3) / len(weights), features, asked) if weights else None
+        return Features(self.norm(hidden), tokens.mask, tokens.view_ids, attention)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from rrgbench.attention import attention_weights
 from rrgbench.interfaces import SOURCES
 from rrgbench.testing.building import (
     assert_bfloat16,
@@ -170,6 +171,42 @@ class FusionContract:
                 after = self._fused(fusion, {**features, source: other})
                 same = all(close(*pair) for pair in zip(real_tokens(before), real_tokens(after)))
                 assert not same, f"{name} does not read {source}: other features of it change nothing"
+
+    def test_attention_is_told_where_it_is_asked_for(self) -> None:
+        """Under ``rrgbench.nn.attention_weights()``, where the fusion fills it: (B, heads, M, all tokens of all sources), not
+        negative, 0 on padding, 1 in sum over the row of a real token; the memory is the same. Otherwise it is None."""
+        for name, fusion, features in self._cases():
+            plain = self._fused(fusion, features)
+            assert plain.attention is None, f"{name} gives attention that nobody asked for"
+            with attention_weights(), torch.no_grad():
+                memory = self._fused(fusion, features)
+            assert_same_memory(plain, memory, f"{name} gives another memory where attention is asked for")
+            weights = memory.attention
+            if weights is None:
+                continue
+            real = torch.cat([features[source].mask for source in SOURCES if source in features], dim=1)
+            expected = (*memory.mask.shape, real.shape[1])
+            shape = tuple(weights.shape)
+            right = len(shape) == 4 and (shape[0], *shape[2:]) == expected
+            assert right, f"the attention of {name} is {shape}, not (3, heads, {expected[1]}, {expected[2]})"
+            assert bool((weights >= 0).all()), f"the attention of {name} is negative or NaN somewhere"
+            padding = weights.masked_select(~real[:, None, None]).abs().sum()
+            assert float(padding) == 0, f"the attention of {name} falls on padding"
+            sums = weights.sum(dim=3).transpose(1, 2)[memory.mask]
+            assert_close(sums, torch.ones_like(sums), f"the attention of {name} does not sum to 1 over a row")
+
+    def test_training_reads_no_other_study(self) -> None:
+        """In training too: no statistics of the batch. Each study is fused alone and in company, with the same draws."""
+        for name, fusion, features in self._cases():
+            for module in fusion.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = 0.0
+            fusion.train()
+            before = real_tokens(self._fused(fusion, features))
+            for study in range(3):
+                alone = {source: rows(one, torch.tensor([study])) for source, one in features.items()}
+                (after,) = real_tokens(self._fused(fusion, alone))
+                assert_close(before[study], after, f"{name} reads other studies in training (study {study})")
 
     def test_every_parameter_learns(self) -> None:
         """For the subset that it was made for, a gradient reaches every parameter."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rrgbench import Features
-from rrgbench.nn import AttentionBlock, SourceProjection, join, masked_mean
+from rrgbench.nn import AttentionBlock, SourceProjection, join, masked_mean, weights_wanted
 from rrgbench.testing import failures
 
 torch.set_num_threads(1)
@@ -144,12 +144,35 @@ class StartsWithAClosedGate(Right):
         return Features(memory.hidden_states + self.gate * self.extra(memory.hidden_states), memory.mask)
 
 
+class TellsAttention(Right):
+    """Right: it tells how its tokens attend to one another, where it is asked."""
+
+    def forward(self, features: Mapping[str, Features]) -> Features:
+        joined = join(list(self.sources(features).values()))
+        weights = self.block.weights(joined.hidden_states, joined.mask) if weights_wanted() else None
+        memory = super().forward(features)
+        return Features(memory.hidden_states, memory.mask, attention=self.told(weights, joined.mask))
+
+    def told(self, weights: Tensor | None, mask: Tensor) -> Tensor | None:
+        return weights
+
+
+def attending(told: Callable[..., Any]) -> type[nn.Module]:
+    """``TellsAttention`` that tells something else."""
+    return type("Wrong", (TellsAttention,), {"told": told})
+
+
+class NormalisesOverTheBatchInTraining(Right):
+    def end(self, hidden: Tensor, mask: Tensor) -> Features:
+        return Features(hidden - hidden.mean(dim=0) if self.training else hidden, mask)
+
+
 class HasNoForward(nn.Module):
     def __init__(self, dims: Mapping[str, int], memory_dim: int) -> None:
         super().__init__()
 
 
-@pytest.mark.parametrize("component", [Right, StartsWithAClosedGate])
+@pytest.mark.parametrize("component", [Right, StartsWithAClosedGate, TellsAttention])
 def test_a_right_fusion_passes(component: Any) -> None:
     assert failures("fusions", component) == {}
 
@@ -175,6 +198,20 @@ def test_a_right_fusion_passes(component: Any) -> None:
         (WritesIntoTheFeatures, "left as they were", "writes into the features of image"),
         (KeepsAWeightToItself, "state dict", "does not survive a state dict"),
         (wrong(end=keeps_what_bfloat16_cannot_hold), "bfloat16", "NaN or infinity"),
+        (NormalisesOverTheBatchInTraining, "training reads no other", "reads other studies in training"),
+        (attending(lambda self, weights, mask: mask[:, None, None] * 1.0), "attention is told", "nobody asked for"),
+        (
+            attending(lambda self, weights, mask: None if weights is None else weights[..., 1:]),
+            "attention is told",
+            "not .3, heads",
+        ),
+        (attending(lambda self, weights, mask: None if weights is None else -weights), "attention is told", "negative"),
+        (attending(lambda self, weights, mask: None if weights is None else weights / 2), "attention is told", "sum to 1"),
+        (
+            attending(lambda self, weights, mask: None if weights is None else torch.ones_like(weights) / weights.shape[3]),
+            "attention is told",
+            "falls on padding",
+        ),
     ],
 )
 def test_a_wrong_fusion_is_caught_by_its_check(failing: Failing, component: Any, check: str, sentence: str) -> None:
