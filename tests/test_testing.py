@@ -37,7 +37,7 @@ def test_the_toys_are_what_the_contracts_ask_for() -> None:
 
 def test_checks_have_names_and_can_be_called_one_by_one() -> None:
     found = checks("fusions", Good)
-    assert "no study reads another" in found and len(found) == 12
+    assert "no study reads another" in found and len(found) == 14
     found["no study reads another"]()
 
 
@@ -47,7 +47,7 @@ def test_a_component_that_asks_for_what_it_may_not_have_or_cannot_be_made_is_tol
             super().__init__(dims, memory_dim)
 
     asked, optioned = failures("fusions", Asks), failures("fusions", Good, {"unknown": 1})
-    assert len(asked) == len(optioned) == 12
+    assert len(asked) == len(optioned) == 14
     assert all("Asks asks for ['tokenizer']; its kind may ask for" in sentence for sentence in asked.values())
     assert all("making Good raised TypeError" in sentence for sentence in optioned.values())
 
