@@ -168,7 +168,9 @@ class Decoder(Protocol):
 class Adapter(Protocol):
     """Changes how a module trains. Its factory asks for ``module``; called, it gives the module to train instead.
 
-    ``trains`` says whether anything of the module is trained then.
+    ``trains`` says whether anything of the module is trained then. An adapter that can be taken out again has ``merges = True``
+    and a method ``merge() -> nn.Module``: the module with the names of its state as they were, what was learnt folded into its
+    weights, everything trained. Without it, a later stage that trains the module goes on under the same adapter.
     """
 
     trains: ClassVar[bool]
@@ -313,7 +315,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("fusions", Fusion, "dims memory_dim"),
         _kind("tokenizers", Tokenizer, "train_reports own_tokenizer"),
         _kind("decoders", Decoder, "tokenizer graph", "own_tokenizer"),
-        _kind("adapters", Adapter, "module", "trains"),
+        _kind("adapters", Adapter, "module", "trains", {"merges": bool}),
         _kind("losses", Loss, "tokenizer", "needs"),
         _kind("annotators", Annotator, ""),
         _kind("segmenters", Segmenter, ""),

@@ -73,6 +73,7 @@ class Frozen:
 
 class Lora:
     trains = True
+    merges = True
 
     def __init__(self, module, *, rank: int = 8) -> None: ...
 

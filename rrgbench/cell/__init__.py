@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from rrgbench.cell.config import EMBEDDINGS, HEADS, MASKS, MODULES, CellConfig, DecodingConfig, KnowledgeConfig, StageConfig
-from rrgbench.cell.resolved import Cell, Knowledge, Part, Stage, identity_of, is_credentialed, request_of, title_of
+from rrgbench.cell.resolved import (
+    Cell,
+    Knowledge,
+    Part,
+    Stage,
+    carried,
+    identity_of,
+    is_credentialed,
+    replaced,
+    request_of,
+    title_of,
+)
 from rrgbench.cell.resolving import resolve_cell
 
 __all__ = [
@@ -19,8 +30,10 @@ __all__ = [
     "Part",
     "Stage",
     "StageConfig",
+    "carried",
     "identity_of",
     "is_credentialed",
+    "replaced",
     "request_of",
     "resolve_cell",
     "title_of",

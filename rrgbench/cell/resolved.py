@@ -55,6 +55,31 @@ class Stage:
         return Part({"name": self.name, "recipe": self.recipe(), "adapters": self.adapters, "losses": self.losses})
 
 
+def carried(stages: Sequence[Stage], modules: Sequence[str]) -> dict[str, Component]:
+    """Module -> the adapter under which the newest of these stages that holds it wrote it; nothing where there is none.
+
+    A module keeps its adapter until a stage trains it under another, or whole.
+    """
+    found: dict[str, Component] = {}
+    for stage in stages:
+        for module in replaced(found, stage):
+            del found[module]
+        found |= {module: adapter for module, adapter in stage.adapters.items() if adapter.attributes["trains"]}
+    return {module: adapter for module, adapter in found.items() if module in modules}
+
+
+def replaced(before: Mapping[str, Component], stage: Stage) -> tuple[str, ...]:
+    """Modules whose adapter of ``before`` a stage merges into their weights: it trains them under another adapter, or whole."""
+
+    def is_replaced(module: str) -> bool:
+        adapter = stage.adapters.get(module)
+        if adapter is None:
+            return module in stage.train
+        return bool(adapter.attributes["trains"]) and adapter.identity() != before[module].identity()
+
+    return tuple(module for module in stage.modules if module in before and is_replaced(module))
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """The knowledge graph of a cell: who annotates, what is kept; and what makes nodes active, with the options of that alone

@@ -10,7 +10,7 @@ from rrgbench.catalogue import Catalogue, Component, did_you_mean
 from rrgbench.catalogue.component import FileOption
 from rrgbench.cell.config import HEADS, MASKS, MODULES, READS, CellConfig, StageConfig
 from rrgbench.cell.knowing import resolve_knowledge
-from rrgbench.cell.resolved import Cell, Stage
+from rrgbench.cell.resolved import Cell, Stage, carried, replaced
 from rrgbench.errors import ConfigError, RRGBenchError, collect
 from rrgbench.interfaces import SOURCES
 from rrgbench.strict import parse
@@ -181,7 +181,24 @@ class _Resolver:
             self.mistake(
                 "stages", got=got, expected="one with a loss on the report", hint="add a stage with the loss of the decoder"
             )
+        self.check_adapters(found)
         return found
+
+    def check_adapters(self, stages: Sequence[Stage]) -> None:
+        """An adapter that cannot be merged into the weights stays with its module."""
+        for place, stage in enumerate(stages):
+            before = carried(stages[:place], MODULES)
+            for module in replaced(before, stage):
+                held = before[module]
+                if not held.attributes.get("merges"):
+                    adapter = stage.adapters.get(module)
+                    where = f"stages.{stage.name}"
+                    self.mistake(
+                        f"{where}.adapters.{module}" if adapter else f"{where}.train",
+                        got=f"{module} {f'under {adapter.name}' if adapter else 'whole'}, which carries {held.name}",
+                        expected=f"{held.name} as before: it cannot be merged into the weights",
+                        hint=f"repeat {where}.adapters.{module}: {held.name}, or leave {module} out of {where}.train",
+                    )
 
     def loss(self, where: str, label: str, value: Any) -> tuple[float, Component] | None:
         given = dict(value) if isinstance(value, Mapping) else {"weight": value}

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell import EMBEDDINGS, MASKS, Cell, Part, Stage, identity_of, is_credentialed
+from rrgbench.cell import EMBEDDINGS, MASKS, Cell, Part, Stage, carried, identity_of, is_credentialed, replaced
 from rrgbench.data import DataRecord
 from rrgbench.errors import ConfigError
 from rrgbench.experiment import Resolved
 from rrgbench.identity import digest
-from rrgbench.plan.knowing import knowledge
+from rrgbench.plan.knowing import Finals, knowledge
 from rrgbench.plan.naming import metric_keys, value_names
 from rrgbench.plan.steps import RESAMPLES, RowPlan, Step
 from rrgbench.types import Split
@@ -31,7 +32,7 @@ class Trained:
         return checkpoints(self.finals[:-1], frozenset(wanted) - last.holds)
 
 
-def checkpoints(finals: Sequence[tuple[Stage, str]], wanted: frozenset[str]) -> tuple[str, ...]:
+def checkpoints(finals: Finals, wanted: frozenset[str]) -> tuple[str, ...]:
     """The newest checkpoints that hold what is wanted, in the order of their stages."""
     found: list[str] = []
     for stage, final in reversed(finals):
@@ -39,6 +40,13 @@ def checkpoints(finals: Sequence[tuple[Stage, str]], wanted: frozenset[str]) -> 
             found.insert(0, final)
             wanted -= stage.holds
     return tuple(found)
+
+
+def adapted(finals: Finals, modules: Sequence[str]) -> dict[str, Any]:
+    """The part of a payload that says under which adapters the checkpoints of these stages hold their modules; empty, and so in
+    no id, where there are none."""
+    found = carried([stage for stage, _ in finals], modules)
+    return {"carried": found} if found else {}
 
 
 @dataclass(frozen=True)
@@ -85,17 +93,18 @@ class Compiler:
         return {"pixels": (self.add(Step("pixels", title, payload, folders=_folders(record, split), license=record.license)),)}
 
     def films(
-        self, cell: Cell, stage: Stage, record: DataRecord, split: Split, before: Sequence[str], seed: int
+        self, cell: Cell, stage: Stage, record: DataRecord, split: Split, before: Finals, seed: int
     ) -> dict[str, tuple[str, ...]]:
         """What a stage reads of films: prepared, or through the frozen encoder that earlier stages (``before``) trained."""
         if not stage.is_cached:
             return self.pixels(cell, record, split) if "image" in stage.modules else {}
         return {"features": (self.features(cell, record, split, before, seed),)}
 
-    def features(self, cell: Cell, record: DataRecord, split: Split, before: Sequence[str], seed: int) -> str:
+    def features(self, cell: Cell, record: DataRecord, split: Split, before: Finals, seed: int) -> str:
         """What the image encoder of earlier stages (``before``) makes of the films of a split."""
         payload = {"model": cell.parts(("image",), frozenset()), "inputs": record.splits[split].inputs}
-        upstream = {"checkpoint": tuple(before), **self.pixels(cell, record, split)}
+        payload |= adapted(before, ("image",))
+        upstream = {"checkpoint": checkpoints(before, frozenset({"image"})), **self.pixels(cell, record, split)}
         title = f"features of {split} films of {cell.dataset.name} by {cell.encoders['image'].name}, seed {seed}"
         return self.add(Step("features", title, payload, upstream, seed, _folders(record, split), record.license))
 
@@ -139,7 +148,9 @@ class Compiler:
         for stage in cell.stages:
             asked = bool(stage.needs & {"labels", "finding_logits"})
             start = checkpoints(finals, stage.holds)
-            seen = checkpoints(finals, frozenset({"image"}))
+            held = adapted(finals, stage.modules)
+            if merged := replaced(held.get("carried", {}), stage):
+                held["merged"] = list(merged)
             rungs = []
             for first, last in _cuts(stage):
                 payload = {
@@ -149,8 +160,9 @@ class Compiler:
                     "resume": bool(rungs),
                     "train": _both_sides(record, "train"),
                     "labels": self.own_labels(cell, record, asked),
+                    **held,
                 }
-                films = self.films(cell, stage, record, "train", seen, seed)
+                films = self.films(cell, stage, record, "train", finals, seed)
                 films |= knowledge(self, cell, record, "train", stage.modules, finals, seed)
                 upstream = films | self.labels(cell, record, "train", asked) | {"start": (rungs[-1],) if rungs else start}
                 upstream |= self.masks(cell, record, "train", bool(stage.needs & MASKS))
@@ -163,12 +175,13 @@ class Compiler:
     def aurocs(self, cell: Cell, record: DataRecord, trained: Trained, seed: int) -> dict[str, str]:
         """Stage -> how well its image encoder tells the findings of validate, for each stage that learns findings."""
         found: dict[str, str] = {}
-        for stage, final in trained.finals:
+        for place, (stage, final) in enumerate(trained.finals):
             if "finding_logits" in stage.needs:
                 payload = {
                     "model": cell.parts(("image",), frozenset({"finding_logits"})),
                     **_both_sides(record, "validate"),
                     "labels": self.own_labels(cell, record, True),
+                    **adapted(trained.finals[: place + 1], ("image",)),
                 }
                 upstream = {"checkpoint": (final,), **self.pixels(cell, record, "validate")}
                 upstream |= self.labels(cell, record, "train") | self.labels(cell, record, "validate")
@@ -211,14 +224,14 @@ class Compiler:
         ``source``: a checkpoint, or a selection among candidates.
         """
         last = cell.stages[-1]
-        seen = checkpoints(trained.finals[:-1], frozenset({"image"}))
-        films = self.films(cell, last, record, split, seen, seed) or self.pixels(cell, record, split)
+        films = self.films(cell, last, record, split, trained.finals[:-1], seed) or self.pixels(cell, record, split)
         films |= knowledge(self, cell, record, split, (*cell.encoders, "decoder"), trained.finals, seed)
         payload = {
             "model": cell.model,
             "train": _both_sides(record, "train"),
             "inputs": record.splits[split].inputs,
             "decoding": cell.decoding.model_dump(mode="json"),
+            **adapted(trained.finals, (*cell.encoders, "fusion", "decoder")),
         }
         title = f"generate {split} of {cell.title}, seed {seed}"
         generate = Step("generate", title, payload, films | dict(source), seed, _folders(record, split), record.license)
@@ -233,11 +246,12 @@ class Compiler:
         """Films and reports embedded by the last stage that trained it; what later ones make of an encoder is not theirs."""
         place = max(place for place, (stage, _) in enumerate(trained.finals) if stage.needs >= EMBEDDINGS)
         stage = trained.finals[place][0]
-        films = self.films(cell, stage, record, split, checkpoints(trained.finals[:place], frozenset({"image"})), seed)
+        films = self.films(cell, stage, record, split, trained.finals[:place], seed)
         payload = {
             "model": cell.parts(("image", cell.reader), EMBEDDINGS),
             "train": _both_sides(record, "train"),
             **_both_sides(record, split),
+            **adapted(trained.finals[: place + 1], ("image", cell.reader)),
         }
         if place + 1 < len(trained.finals):
             wanted = frozenset({"image", cell.reader, "head of embeddings"})

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell import Cell, Stage
+from rrgbench.cell import Cell, Stage, carried
 from rrgbench.data import DataRecord
 from rrgbench.plan.steps import Step
 from rrgbench.types import Split
@@ -65,7 +65,10 @@ def _active(compiler: Compiler, cell: Cell, record: DataRecord, split: Split, fi
         upstream |= films
     elif source == "image":
         drawn = seed
-        final = next(final for stage, final in reversed(earlier) if "finding_logits" in stage.needs)
+        place = max(place for place, (stage, _) in enumerate(earlier) if "finding_logits" in stage.needs)
+        final = earlier[place][1]
+        if held := carried([stage for stage, _ in earlier[: place + 1]], ("image",)):
+            payload["carried"] = held
         payload |= {
             "model": cell.parts(("image",), frozenset({"finding_logits"})),
             "validate_inputs": record.splits["validate"].inputs,
@@ -83,8 +86,7 @@ def _films(
     compiler: Compiler, cell: Cell, record: DataRecord, split: Split, earlier: Finals, seed: int
 ) -> tuple[Upstream, int | None]:
     """The films of a split and those of train: through the image encoder that earlier stages trained, else as they are."""
-    newest = [final for stage, final in earlier if "image" in stage.modules][-1:]
     sides: Mapping[str, Split] = {"": split, "train_": "train"}
-    if not newest:
+    if not any("image" in stage.modules for stage, _ in earlier):
         return {f"{side}pixels": compiler.pixels(cell, record, one)["pixels"] for side, one in sides.items()}, None
-    return {f"{side}features": (compiler.features(cell, record, one, newest, seed),) for side, one in sides.items()}, seed
+    return {f"{side}features": (compiler.features(cell, record, one, earlier, seed),) for side, one in sides.items()}, seed

@@ -36,7 +36,7 @@ def masks(context: Context) -> Result:
 def features(context: Context) -> Result:
     """What a frozen image encoder makes of every film of a split; file: features.npy, float32 (n_images, N, D)."""
     domain = same_domain(context, ["checkpoint"])
-    model, _ = build_model(context, {})
+    model, _ = build_model(context)
     load_checkpoint(context, model)
     pixels = np.load(context.upstream("pixels")[0] / "pixels.npy", mmap_mode="r")
     model.to(context.device).eval()
@@ -59,7 +59,7 @@ _FILMS = 64
 def generate(context: Context) -> Result:
     """Write the reports of a split from its inputs; file: predictions.jsonl."""
     domain = same_domain(context, ["checkpoint", "before", "candidates", "features", "active"])
-    model, tokenizer = build_model(context, {})
+    model, tokenizer = build_model(context)
     assert tokenizer is not None, "a model that writes has a decoder"
     load_checkpoint(context, model)
     inputs = context.inputs(context.payload["inputs"])

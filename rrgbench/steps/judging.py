@@ -30,7 +30,7 @@ def passes(count: int, context: Context) -> Iterator[list[int]]:
 def embed(context: Context) -> Result:
     """Embed the films and the report of each study of a split; files: images.npy, reports.npy, float32 (n, E) of length 1."""
     domain = same_domain(context, ["checkpoint", "before", "candidates", "features"])
-    model, _ = build_model(context, {})
+    model, _ = build_model(context)
     load_checkpoint(context, model)
     data = study_set(context, model, None, context.inputs(context.payload["inputs"]), context.targets(context.payload["targets"]))
     model.to(context.device).eval()
@@ -62,7 +62,7 @@ def auroc(context: Context) -> Result:
     """
     domain = same_domain(context, ["checkpoint"])
     names, targets = labelled(context, context.targets(context.payload["targets"]), "judged")
-    model, _ = build_model(context, {}, len(names))
+    model, _ = build_model(context, len(names))
     load_checkpoint(context, model)
     data = study_set(context, model, None, context.inputs(context.payload["inputs"]), targets, names)
     model.to(context.device).eval()

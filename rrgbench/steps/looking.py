@@ -19,7 +19,7 @@ from rrgbench.types import Inputs
 def finding_probabilities(context: Context, names: Sequence[str]) -> tuple[Floats, Floats, Mapping[str, Any]]:
     """Probabilities of the findings ``names`` for the split in question and for validate, each (n, K); and the numerics."""
     domain = same_domain(context, ["checkpoint"])
-    model, _ = build_model(context, {}, len(names))
+    model, _ = build_model(context, len(names))
     load_checkpoint(context, model)
     model.to(context.device).eval()
     heads = model.heads

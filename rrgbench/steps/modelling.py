@@ -24,33 +24,80 @@ from rrgbench.training.process import seed_everything
 from rrgbench.types import Inputs, KnowledgeGraph, Node, Targets
 
 
-def build_model(context: Context, adapters: Mapping[str, Any], findings: int = 0) -> tuple[Model, Tokenizer | None]:
-    """The model of the step's payload, or the parts of one that it names, with fresh weights; and the tokenizer that it
-    writes in.
+def build_model(context: Context, findings: int = 0) -> tuple[Model, Tokenizer | None]:
+    """The model of the step's payload, or the parts of one that it names, with fresh weights, under the adapters that its
+    checkpoints were written under (``carried``); and the tokenizer that it writes in.
 
     Every part is made under a seed of its own, so that cells that differ in one part start with the same others.
 
     Args:
         context: of the step.
-        adapters: module -> adapter request.
         findings: how many findings the head for them tells apart, where the payload asks for one.
 
     Raises:
         PluginError: a part is not an nn.Module.
     """
+    return _built(context, findings, context.payload.get("carried", {}))[:2]
+
+
+def begin_stage(context: Context, findings: int) -> tuple[Model, Tokenizer | None]:
+    """The model of a step that trains, as its stage begins: with the weights of earlier stages, their adapters kept or merged,
+    and under the stage's own. A rung that goes on with its stage reads its weights later: it gets the make alone.
+
+    Raises:
+        PluginError: a part is not an nn.Module.
+        StoreError: the checkpoints are not those of the parts.
+    """
+    payload = context.payload
+    held, merged = dict(payload.get("carried", {})), payload.get("merged", ())
+    if payload["resume"]:
+        held = {name: adapter for name, adapter in held.items() if name not in merged}
+    model, tokenizer, adapters = _built(context, findings, held)
+    if not payload["resume"]:
+        if start := context.upstream("start"):
+            load_parts(model, [folder / "model.safetensors" for folder in start])
+        for name in merged:
+            _put(model, name, adapters[name].merge())
+    for name, adapter in payload["stage"]["adapters"].items():
+        if adapter != held.get(name) or name in merged:
+            seed_everything(derive_seed(context.seed, "init", f"adapter of {name}"))
+            _put(model, name, context.build(adapter, module=_part(model, name))())
+    return model, tokenizer
+
+
+def _part(model: Model, name: str) -> nn.Module:
+    """A module that may be adapted, by the name that a recipe uses."""
+    found: nn.Module = model.encoders[name] if name in model.encoders else getattr(model, _ATTRIBUTES[name])
+    return found
+
+
+def _put(model: Model, name: str, module: nn.Module) -> None:
+    if name in model.encoders:
+        model.encoders[name] = module
+    else:
+        setattr(model, _ATTRIBUTES[name], module)
+
+
+_ATTRIBUTES = {"report": "report_encoder", "fusion": "fusion", "decoder": "decoder"}
+
+
+def _built(context: Context, findings: int, under: Mapping[str, Any]) -> tuple[Model, Tokenizer | None, dict[str, Any]]:
+    """As ``build_model``, under these adapters (module -> request); and the adapters."""
     wanted = context.payload["model"]
     tokenizer = context.value("tokenizer") if "decoder" in wanted else None
 
     known = {"graph": graph_value(context)} if context.request["upstream"].get("graph") else {}
+    adapters: dict[str, Any] = {}
 
     def make(name: str, component: Mapping[str, Any], **values: Any) -> nn.Module:
         seed_everything(derive_seed(context.seed, "init", name))
         module = context.build(component, **known, **values)
         if not isinstance(module, nn.Module):
             raise PluginError(f"{name}: {type(module).__name__} is not a torch module")
-        if name not in adapters:
+        if name not in under:
             return module
-        adapted: nn.Module = context.build(adapters[name], module=module)()
+        adapters[name] = context.build(under[name], module=module)
+        adapted: nn.Module = adapters[name]()
         return adapted
 
     encoders = {source: make(source, component) for source, component in wanted["encoders"].items()}
@@ -66,7 +113,7 @@ def build_model(context: Context, adapters: Mapping[str, Any], findings: int = 0
         widths = dims if report_encoder is None else dims | {"report": int(getattr(report_encoder, "num_features", 0))}
         heads = _heads(wanted["heads"], widths, findings, encoders.get("text"))
     seed_everything(derive_seed(context.seed, "init", "model"))
-    return Model(encoders, fusion, decoder, heads, report_encoder), tokenizer
+    return Model(encoders, fusion, decoder, heads, report_encoder), tokenizer, adapters
 
 
 def _heads(asked: Mapping[str, Any], dims: Mapping[str, int], findings: int, text: Any) -> Heads:

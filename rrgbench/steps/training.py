@@ -5,10 +5,10 @@ from __future__ import annotations
 from rrgbench.errors import DataError
 from rrgbench.identity import derive_seed
 from rrgbench.steps.context import Context, Result
-from rrgbench.steps.modelling import build_model, labelled, same_domain, study_set
+from rrgbench.steps.modelling import begin_stage, labelled, same_domain, study_set
 from rrgbench.steps.scoring import LEAST
 from rrgbench.store import write_json
-from rrgbench.training import Recipe, load_parts, train_rung
+from rrgbench.training import Recipe, train_rung
 
 
 def train(context: Context) -> Result:
@@ -20,9 +20,7 @@ def train(context: Context) -> Result:
     if "labels" in context.request["upstream"] and not names:
         got = f"none that is stated by {LEAST} train reports"
         raise DataError("findings to learn", got=got, hint="a larger train split, or a stage without the loss on findings")
-    model, tokenizer = build_model(context, stage["adapters"], len(names))
-    if start and not payload["resume"]:
-        load_parts(model, [folder / "model.safetensors" for folder in start])
+    model, tokenizer = begin_stage(context, len(names))
     losses = [(label, float(weight), context.build(request)) for label, (weight, request) in stage["losses"].items()]
     model.needs = frozenset(need for _, _, loss in losses for need in loss.needs)
     recipe = stage["recipe"]

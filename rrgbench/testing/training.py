@@ -15,6 +15,7 @@ from rrgbench.testing.building import (
     TOLERANCE,
     assert_finite,
     assert_survives_saving,
+    awake,
     built,
     component_name,
     module_of,
@@ -234,11 +235,15 @@ class AdapterContract:
             torch.manual_seed(3)
             return ToyModule()
 
-    def _adapted(self, module: nn.Module) -> nn.Module:
+    def _made(self, module: nn.Module) -> tuple[Any, nn.Module]:
+        """The adapter, called, and the module that it gave."""
         adapter = built(type(self).component, {"module": module}, self.options)
         with saying(f"calling {self._name}"):
             adapted = adapter()
-        return module_of(type(self).component, adapted)
+        return adapter, module_of(type(self).component, adapted)
+
+    def _adapted(self, module: nn.Module) -> nn.Module:
+        return self._made(module)[1]
 
     def _answer(self, module: nn.Module) -> Tensor:
         with saying(f"the forward pass of a module under {self._name}"):
@@ -285,6 +290,50 @@ class AdapterContract:
         found = torch.autograd.grad((answer * weights).sum(), list(trained.values()), allow_unused=True)
         dead = [name for name, one in zip(trained, found) if one is None or not bool(one.ne(0).any())]
         assert not dead, f"{self._name} leaves parameters to be trained that no gradient reaches: {', '.join(dead)}"
+
+    def test_a_step_changes_nothing_but_what_is_trained(self) -> None:
+        """Frozen parameters stay, and so do the statistics of norms that are not trained."""
+        adapted = self._adapted(self._toy()).train()
+        trained = [one for one in adapted.parameters() if one.requires_grad]
+        moving = {
+            f"{name}.{own}".lstrip(".")
+            for name, module in adapted.named_modules()
+            for own, _ in module.named_buffers(recurse=False)
+            if any(one.requires_grad for one in module.parameters(recurse=False))
+        } | {name for name, one in adapted.named_parameters(remove_duplicate=False) if one.requires_grad}
+        before = {name: one.detach().clone() for name, one in adapted.state_dict().items() if name not in moving}
+        answer = self._answer(adapted)
+        if trained:
+            optimizer = torch.optim.SGD(trained, lr=0.1)
+            with saying(f"the backward pass of a module under {self._name}"):
+                torch.autograd.backward(answer.square().sum())
+            optimizer.step()
+        after = adapted.state_dict()
+        moved = [name for name, one in before.items() if not torch.equal(one, after[name])]
+        assert not moved, f"{self._name}: a step changes what is not trained: {', '.join(moved)}"
+
+    def test_mixed_precision(self) -> None:
+        """Finite numbers under bfloat16 autocast, in training."""
+        adapted = self._adapted(self._toy()).train()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            answer = self._answer(adapted)
+        assert_finite(answer, f"what a module under {self._name} gives under bfloat16 autocast")
+
+    def test_merging_keeps_what_was_learnt(self) -> None:
+        """Where it says that it merges: answers stay, names are those of the plain module, everything is trained again."""
+        if not getattr(type(self).component, "merges", False):
+            return
+        adapter, adapted = self._made(self._toy())
+        before = self._answer(awake(adapted).eval())
+        with saying(f"merging {self._name}"):
+            merged = module_of(type(self).component, adapter.merge())
+        assert merged.state_dict().keys() == self._toy().state_dict().keys(), f"{self._name} merges into other names"
+        same = torch.allclose(before, self._answer(merged.eval()), self.tolerance, self.tolerance)
+        assert same, f"{self._name} loses what was learnt when it is merged"
+        frozen = [name for name, one in merged.named_parameters() if not one.requires_grad]
+        assert not frozen, f"{self._name} leaves frozen what it is merged into: {', '.join(frozen)}"
+        still = [name for name, one in merged.train().named_modules() if not one.training]
+        assert not still, f"{self._name} leaves in evaluation mode what it is merged into: {', '.join(still)}"
 
     def test_it_survives_a_state_dict(self) -> None:
         """Through safetensors, into another module under the same adapter."""

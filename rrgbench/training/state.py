@@ -59,29 +59,25 @@ def load_model(model: nn.Module, path: Path) -> None:
 
 
 def load_parts(model: nn.Module, paths: Sequence[Path]) -> frozenset[str]:
-    """Read what a model has in common with each of several files, in order: the later ones win.
+    """Read what a model has in common with several files: each of its parts from the last one that holds it.
 
     Returns:
-        The names of the tensors that none of them holds: they stay as they are.
+        The names of the tensors of parts that none of them holds: they stay as they are.
 
     Raises:
-        StoreError: a file is missing or damaged, holds a tensor of the model in another shape, or only some of a part of it.
+        StoreError: a file is missing or damaged, or holds a part with other tensors than the model's.
     """
     expected, _ = _distinct(model)
-    missing = set(expected)
-    for path in paths:
-        found = {name: tensor for name, tensor in _load(path).items() if name in expected}
-        _put(model, found, {name: expected[name] for name in found}, path)
-        missing -= found.keys()
-        lost = {_part(name) for name in missing} & {_part(name) for name in _names(path)}
-        if lost:
+    newest = {_part(name): path for path in paths for name in _names(path)}
+    for path in dict.fromkeys(newest.values()):
+        wanted = {name: tensor for name, tensor in expected.items() if newest.get(_part(name)) == path}
+        found = _load(path)
+        if lost := wanted.keys() - found.keys():
             raise StoreError(
-                f"{path} holds {min(lost)} with other names of its tensors", got=f"{min(missing)} is missing", hint=_ADAPTED
+                f"{path} holds {_part(min(lost))} with other names of its tensors", got=f"{min(lost)} is missing", hint=_OTHER
             )
-    return frozenset(missing)
-
-
-_ADAPTED = "a stage that starts from an adapted part adapts it in the same way"
+        _put(model, {name: found[name] for name in wanted}, wanted, path)
+    return frozenset(name for name in expected if _part(name) not in newest)
 
 
 def _part(name: str) -> str:
@@ -91,8 +87,11 @@ def _part(name: str) -> str:
 
 
 def _names(path: Path) -> list[str]:
-    with safe_open(path, framework="pt") as file:
-        return list(file.keys())
+    try:
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{path} cannot be read", got=f"{type(error).__name__}: {error}") from error
 
 
 def _put(model: nn.Module, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:

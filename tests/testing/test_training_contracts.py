@@ -54,13 +54,19 @@ def test_a_right_loss_passes() -> None:
 
 
 class RightAdapter:
-    """Low rank beside the last layer, zero at first."""
+    """Low rank beside the last layer, zero at first; the norm is trained."""
+
+    merges: ClassVar[bool] = True
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 
+    def merge(self) -> nn.Module:
+        return _plain(self.module).requires_grad_(True)
+
     def __call__(self) -> nn.Module:
         self.module.requires_grad_(False)
+        self.module.norm.requires_grad_(True)
         self.module.second = _Beside(self.module.second)
         return self.module
 
@@ -74,6 +80,40 @@ class _Beside(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(x) + self.up(self.down(x))
+
+
+def _plain(module: nn.Module, learnt: float = 1.0) -> nn.Module:
+    """A module under the right adapter without it."""
+    beside = module.second
+    with torch.no_grad():
+        beside.inner.weight += learnt * beside.up.weight @ beside.down.weight
+        beside.inner.bias += learnt * beside.up(beside.down.bias)
+    module.second = beside.inner
+    return module
+
+
+def _still(module: nn.Module) -> nn.Module:
+    module.norm.__class__ = type("Still", (nn.BatchNorm1d,), {"train": lambda self, mode=True: nn.Module.train(self, False)})
+    return module
+
+
+def _merging(change: Callable[[nn.Module], nn.Module]) -> type:
+    """The right adapter, merged in another way."""
+    return type("WrongAdapter", (RightAdapter,), {"merge": lambda self: change(self.module)})
+
+
+class _Halved(nn.Module):
+    """Knows the shape of float32 numbers alone."""
+
+    num_features = 6
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer = self.inner(x)
+        return answer if answer.dtype == torch.float32 else answer.view(7, -1)
 
 
 class _Hiding(nn.Module):
@@ -103,6 +143,12 @@ def adapter(change: Callable[[nn.Module], Any]) -> Callable[[nn.Module], Callabl
         (adapter(lambda module: nn.Sequential(module, nn.Linear(6, 5))), "at its start", "changes the shape"),
         (adapter(lambda module: None), "at its start", "not a torch.nn.Module"),
         (adapter(lambda module: module.requires_grad_(False).train() and _always_training(module)), "switched", "deterministic"),
+        (adapter(lambda module: module.requires_grad_(False)), "a step", "changes what is not trained: norm.running_mean"),
+        (adapter(lambda module: _Halved(module)), "mixed precision", "raised RuntimeError"),
+        (_merging(lambda module: module.requires_grad_(True)), "merging", "merges into other names"),
+        (_merging(lambda module: _plain(module, learnt=0.0).requires_grad_(True)), "merging", "loses what was learnt"),
+        (_merging(lambda module: _plain(module)), "merging", "leaves frozen what it is merged into"),
+        (_merging(lambda module: _still(_plain(module).requires_grad_(True))), "merging", "in evaluation mode"),
     ],
 )
 def test_a_wrong_adapter_is_caught(failing: Failing, component: Any, check: str, sentence: str) -> None:
