@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -94,10 +96,16 @@ def library(adapter: str) -> Any:
     Raises:
         ConfigError: it is not installed.
     """
+    # It imports bitsandbytes where that is installed, which complains of kernels for a CPU that nobody asked for.
+    talking = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    level = talking.level
+    talking.setLevel(logging.ERROR)
     try:
         import peft
     except ImportError as error:
         raise ConfigError(f"adapter `{adapter}` needs peft", got="not installed", hint='pip install "rrgbench[peft]"') from error
+    finally:
+        talking.setLevel(level)
     return peft
 
 
@@ -114,11 +122,13 @@ def put(adapter: str, module: nn.Module, config: Any, whole: Sequence[str]) -> n
     from transformers.pytorch_utils import Conv1D
 
     names = set(config.target_modules)
-    # peft asks for this word beside layers that hold their weights transposed, and warns where it is wrong.
+    # peft asks for this word beside layers that hold their weights transposed.
     config.fan_in_fan_out = any(isinstance(module.get_submodule(name), Conv1D) for name in names)
     hold_statistics(module)
     module.requires_grad_(False)
-    library(adapter).inject_adapter_in_model(config, module)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to True")  # among such layers there may be others
+        library(adapter).inject_adapter_in_model(config, module)
     for layer in _layers(module):
         # Some models (EVA, Swin v2, BEiT) read the weight of a layer and never call it: they must read what was learnt too.
         kind = type(layer)
