@@ -224,3 +224,48 @@ def test_nothing_at_a_path_is_not_null() -> None:
     assert get_path({"a": None}, "b") is ABSENT
     assert get_path({"a": "word"}, "a.name") == "word"
     assert get_path({"a": "word"}, "a.size") is ABSENT
+
+
+# Profiles: the same question at other sizes.
+
+PROFILES = {
+    "profiles": {"small": {"base.fusion": "gating", "seeds": [3], "base.stages.fusion.epochs": 7}, "wrong": {"base.fusoin": 1}}
+}
+
+
+def _profiled(profile: str | None, overrides: tuple[str, ...] = ()) -> Any:
+    raw = toy.tiny({"axes": {}} | PROFILES)
+    return Experiment.of(raw, "file.yaml", overrides, profile).resolve(CATALOGUE)
+
+
+def test_a_profile_sets_its_values_under_a_name_of_its_own() -> None:
+    plain, small = _profiled(None), _profiled("small")
+    assert (plain.name, small.name) == ("tiny", "tiny.small")
+    assert (small.cells[0].fusion.name, small.seeds, small.cells[0].stages[0].config.epochs) == ("gating", (3,), 7)
+    assert plain.seeds != (3,) and plain.cells[0].fusion.name != "gating"
+
+
+def test_profiles_that_are_not_chosen_change_no_id() -> None:
+    assert [cell.id for cell in _profiled(None).cells] == [cell.id for cell in _resolve({"axes": {}}).cells]
+
+
+def test_what_is_set_by_hand_wins_over_the_profile() -> None:
+    assert _profiled("small", ("seeds=[5]",)).seeds == (5,)
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ("smal", "file.yaml has no profile 'smal'; expected of its profiles: small, wrong. Hint: did you mean 'small'?"),
+        ("wrong", "file.yaml: base.fusoin: no such key. Hint: did you mean 'fusion'?"),
+    ],
+)
+def test_a_profile_that_is_wrong_is_told(profile: str, words: str) -> None:
+    with pytest.raises(RRGBenchError) as caught:
+        _profiled(profile)
+    assert words in str(caught.value)
+
+
+def test_a_file_without_profiles_says_so() -> None:
+    with pytest.raises(ConfigError, match="has no profile 'small'; expected of its profiles: none"):
+        Experiment.of(toy.tiny(), "file.yaml", (), "small")

@@ -19,6 +19,9 @@ StoreOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the file; repeatable.")
 ]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="One of the sizes that the file's `profiles` offer.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ExperimentArgument = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file (YAML).")]
 
@@ -28,14 +31,16 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def _planned(experiment: Path, overrides: list[str] | None, store: Path | None, sharing: bool = True) -> tuple[Any, Any, Any]:
+def _planned(
+    experiment: Path, overrides: list[str] | None, profile: str | None, store: Path | None, sharing: bool = True
+) -> tuple[Any, Any, Any]:
     from rrgbench.catalogue import Catalogue
     from rrgbench.experiment import Experiment
     from rrgbench.plan import make_plan
     from rrgbench.store import Store, default_store
 
     catalogue = Catalogue.load()
-    resolved = Experiment.load(experiment, overrides or ()).resolve(catalogue)
+    resolved = Experiment.load(experiment, overrides or (), profile).resolve(catalogue)
     place = Store(store or default_store())
     place.create()
     return catalogue, place, make_plan(resolved, place, sharing=sharing)
@@ -44,6 +49,7 @@ def _planned(experiment: Path, overrides: list[str] | None, store: Path | None, 
 def run(
     experiment: ExperimentArgument,
     overrides: SetOption = None,
+    profile: ProfileOption = None,
     store: StoreOption = None,
     executor: Annotated[str, typer.Option(help="The executor that runs the steps.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes [one a GPU, else one a core].")] = None,
@@ -58,7 +64,7 @@ def run(
     from rrgbench.leaderboard import boards
     from rrgbench.runner import make_executor, run_plan
 
-    catalogue, place, plan = _planned(experiment, overrides, store, sharing)
+    catalogue, place, plan = _planned(experiment, overrides, profile, store, sharing)
     options = {key: value for key, value in (("workers", workers), ("threads", threads)) if value is not None}
     runs = make_executor(catalogue, {"name": executor, **options})
     with make_listener(quiet=as_json) as listener:
@@ -81,12 +87,16 @@ def run(
 
 
 def plan(
-    experiment: ExperimentArgument, overrides: SetOption = None, store: StoreOption = None, as_json: JsonOption = False
+    experiment: ExperimentArgument,
+    overrides: SetOption = None,
+    profile: ProfileOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a run would do: cells, exclusions, distinct steps, what is shared, what is done."""
     from rrgbench.cli.tables import plan_summary, print_plan
 
-    _, place, made = _planned(experiment, overrides, store)
+    _, place, made = _planned(experiment, overrides, profile, store)
     if as_json:
         print_json(plan_summary(made, place))
     else:

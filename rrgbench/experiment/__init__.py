@@ -45,6 +45,8 @@ class ExperimentConfig(Strict):
     select: SelectConfig | None = None
     floors: list[Any] = []
     baseline: dict[str, Any] = {}
+    profiles: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")], dict[str, Any]] = {}
+    """Name -> dotted path -> value: the same question at other sizes."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +73,26 @@ class Experiment:
     where: str
 
     @classmethod
-    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-        """Read an experiment file; ``overrides`` are ``dotted.path=value`` (the value is YAML).
+    def load(cls, path: str | Path, overrides: Sequence[str] = (), profile: str | None = None) -> Experiment:
+        """Read an experiment file; ``overrides`` are ``dotted.path=value`` (the value is YAML), set after those of the profile.
 
         Raises:
             ConfigError, ManyErrors: unreadable, or not an experiment.
         """
         path = Path(path)
-        return cls.of(read_yaml(path), str(path), overrides)
+        return cls.of(read_yaml(path), str(path), overrides, profile)
 
     @classmethod
-    def of(cls, raw: Any, where: str = "experiment", overrides: Sequence[str] = ()) -> Experiment:
-        """An experiment from plain data.
+    def of(cls, raw: Any, where: str = "experiment", overrides: Sequence[str] = (), profile: str | None = None) -> Experiment:
+        """An experiment from plain data. Under a profile its name is ``name.profile``, so that rows of both stay apart.
 
         Raises:
-            ConfigError, ManyErrors: it is not an experiment.
+            ConfigError, ManyErrors: it is not an experiment, or it has no such profile.
         """
         if not isinstance(raw, Mapping):
             raise ConfigError(where, got=type(raw).__name__, expected="a mapping with name, base, axes, metrics ..")
+        if profile is not None:
+            raw = _profiled(raw, where, profile)
         for override in overrides:
             path, sign, text = override.partition("=")
             if not sign or not path.strip():
@@ -167,6 +171,19 @@ class Experiment:
             titles = " | ".join(found[hit].title for hit in hits[:3])
             raise ConfigError(f"baseline matches {len(hits)} cells", got=titles, expected="one", hint="name the other axes too")
         return hits[0]
+
+
+def _profiled(raw: Mapping[str, Any], where: str, profile: str) -> Any:
+    """The experiment with the values of a profile in their places."""
+    written: ExperimentConfig = parse(ExperimentConfig, raw, where)
+    if profile not in written.profiles:
+        known = ", ".join(written.profiles) or "none"
+        hint = did_you_mean(profile, list(written.profiles)) if written.profiles else ""
+        raise ConfigError(f"{where} has no profile {profile!r}", expected=f"of its profiles: {known}", hint=hint)
+    made: Any = {**raw, "name": f"{written.name}.{profile}"}
+    for path, value in written.profiles[profile].items():
+        made = set_path(made, path, value, f"{where}: profiles.{profile}.{path}")
+    return made
 
 
 class _Attempt:

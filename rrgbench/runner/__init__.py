@@ -246,6 +246,7 @@ def run(
     experiment: Experiment | str | Path,
     *,
     overrides: Sequence[str] = (),
+    profile: str | None = None,
     store: str | Path | None = None,
     executor: Any = "local",
     listener: Listener | None = None,
@@ -256,6 +257,7 @@ def run(
     Args:
         experiment: an experiment, or the path of its file.
         overrides: ``dotted.path=value`` for a path.
+        profile: one of the file's ``profiles``, for a path.
         store: the folder of artifacts and rows; None takes $RRGBENCH_STORE, else ``./store``.
         executor: a name or a mapping with ``name`` and options.
         listener: told of the run as it goes.
@@ -266,7 +268,7 @@ def run(
     """
     catalogue = Catalogue.load()
     if not isinstance(experiment, Experiment):
-        experiment = Experiment.load(experiment, overrides)
+        experiment = Experiment.load(experiment, overrides, profile)
     place = Store(Path(store) if store is not None else default_store())
     place.create()
     plan = make_plan(experiment.resolve(catalogue), place)
