@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import rrgbench
+from rrgbench_decoders.relational_memory import RelationalMemoryDecoder
 from rrgbench_decoders.transformer import Transformer
 
 
 @rrgbench.hookimpl
 def rrgbench_decoders() -> dict[str, type]:
-    return {"transformer": Transformer}
+    return {"transformer": Transformer, "relational_memory": RelationalMemoryDecoder}
