@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rrgbench_decoders import RelationalMemoryDecoder, Transformer, rrgbench_decoders
+from rrgbench_decoders import CausalLM, RelationalMemoryDecoder, Transformer, rrgbench_decoders
 from rrgbench_decoders.relational_memory import ConditionalNorm, RelationalMemory
 from torch import nn
 
@@ -43,7 +43,11 @@ def made(component: type = Transformer, **options: object) -> tuple[nn.Module, F
 
 
 def test_the_hook_offers_them() -> None:
-    assert rrgbench_decoders() == {"transformer": Transformer, "relational_memory": RelationalMemoryDecoder}
+    assert rrgbench_decoders() == {
+        "transformer": Transformer,
+        "relational_memory": RelationalMemoryDecoder,
+        "causal_lm": CausalLM,
+    }
 
 
 BOTH = pytest.mark.parametrize("component", [Transformer, RelationalMemoryDecoder])
