@@ -12,8 +12,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rrgbench import ConfigError, Features, Tokenizer
-from rrgbench.nn import Attention, FeedForward
+from rrgbench import ConfigError, Cue, Cues, Features, Tokenizer
+from rrgbench_decoders.crossing import Told, blocks_of, cross
+from rrgbench_decoders.cueing import biased, cue_of, kept
+from rrgbench_decoders.language_models import held, pretrained, small
 from rrgbench_decoders.layers import KeysValues
 
 _WHERE = "decoder `causal_lm`"
@@ -41,6 +43,7 @@ class CausalLM(nn.Module):
         gate: what the gates' tanh is taken of at the beginning.
         layers, hidden_size, heads, dropout, positions: of the small model.
         gradient_checkpointing: blocks are computed again in the backward pass: less memory, more time.
+        cues: what it is told of active nodes. A prompt stands between memory and report.
 
     Raises:
         ConfigError: ``model`` or ``checkpoint`` cannot be loaded, both are given, what they name is no causal model with a cache
@@ -65,47 +68,37 @@ class CausalLM(nn.Module):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         positions: Annotated[int, Field(gt=0)] = 1024,
         gradient_checkpointing: bool = False,
+        cues: Cues | None = None,
     ) -> None:
         super().__init__()
-        if model is not None and checkpoint is not None:
-            raise ConfigError(f"{_WHERE}: options `model` and `checkpoint`", got="both", expected="at most one of them")
+        self.cues = cues
         self.lm: nn.Module
         if model is None and checkpoint is None:
-            self.lm = _small(tokenizer, layers, hidden_size, heads, dropout, positions)
+            self.lm = small(tokenizer, layers, hidden_size, heads, dropout, positions)
         else:
-            self.lm = _pretrained(model, checkpoint)
-        words: nn.Embedding = self.lm.get_input_embeddings()
-        if tokenizer.vocab_size > words.num_embeddings:
-            self.lm.resize_token_embeddings(tokenizer.vocab_size, mean_resizing=False)
-            words = self.lm.get_input_embeddings()
+            self.lm = pretrained(tokenizer, model, checkpoint)
         if gradient_checkpointing:
             self.lm.gradient_checkpointing_enable({"use_reentrant": False})
-        config = self.lm.config
         self.vocab_size = tokenizer.vocab_size
-        self.limit: int | None = getattr(config, "max_position_embeddings", None)
-        self.hidden_size = int(memory_size or config.hidden_size)
+        self.limit: int | None = getattr(self.lm.config, "max_position_embeddings", None)
         self.takes = frozenset(inspect.signature(self.lm.forward).parameters)
+        self.hidden_size = int(memory_size or self.lm.config.hidden_size)
         self.memory_norm = nn.LayerNorm(self.hidden_size)
-        self.width = words.embedding_dim
-        spread = float(words.weight.detach().std())
-        self.told = _Told()
+        self.told = Told()
         self.crossed: tuple[int, ...] = ()
+        words = self.lm.get_input_embeddings().weight.detach()
+        self.width, spread = words.shape[1], float(words.std())
+        # A place that is never padding, so that no position is without anything to read.
+        fronted = memory == "prefix" or cues is not None
+        self.start = nn.Parameter(spread * torch.randn(1, 1, self.width)) if fronted else None
         if memory == "prefix":
             self.project = nn.Linear(self.hidden_size, self.width)
             # As wide spread as the words that the model knows.
             nn.init.normal_(self.project.weight, std=spread * self.hidden_size**-0.5)
             nn.init.zeros_(self.project.bias)
-            # A place that is never padding, so that no position is without anything to read.
-            self.start = nn.Parameter(spread * torch.randn(1, 1, self.width))
-            return
-        self.project = nn.Linear(self.hidden_size, config.hidden_size)
-        blocks = _blocks(self.lm)
-        self.crossed = tuple(range(every - 1, len(blocks), every))
-        if not self.crossed:
-            raise ConfigError(f"{_WHERE}: option `every`", got=every, expected=f"at most {len(blocks)}, the number of blocks")
-        for number, place in enumerate(self.crossed):
-            cross = Cross(config.hidden_size, config.num_attention_heads, gate)
-            blocks[place] = Crossed(blocks[place], cross, self.told, number)
+        else:
+            self.project = nn.Linear(self.hidden_size, self.lm.config.hidden_size)
+            self.crossed = cross(self.lm, every, gate, self.told)
 
     def forward(self, memory: Features, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits (B, T, vocabulary) of the next token at every place. Padding is expected at the end of a row.
@@ -118,7 +111,7 @@ class CausalLM(nn.Module):
         """The next token's logits (B, vocabulary) after ids (B, 1), and the cache with them.
 
         The cache holds, block by block, keys and values of all tokens (they grow) and of the memory where blocks read it (made
-        once), and which of the places before the report are real, (B, P) bool.
+        once), which of the places before the report are real, (B, P) bool, and the cue.
         """
         logits, cache = self._read(input_ids, memory, cache, keep=True)
         return logits[:, -1], cache
@@ -129,31 +122,41 @@ class CausalLM(nn.Module):
         """Ids after those in the cache: logits (B, T, vocabulary), and the cache with them."""
         tokens = self.lm.get_input_embeddings()(input_ids)
         if cache is None:
-            front, real, read = self._front(memory)
+            cue = cue_of(self.cues, memory)
+            front, real, read = self._front(memory, cue)
             tokens = torch.cat([front.to(tokens.dtype), tokens], dim=1)
-            cache = {"front": real, "memory": read, "tokens": ()}
+            cache = {"front": real, "memory": read, "tokens": (), **kept(cue)}
         past = cache["tokens"]
         length = tokens.shape[1] + (past[0][0].shape[2] if past else 0)
         given = self._places(cache["front"], length, tokens.shape[1])
         if keep:
-            given["past_key_values"] = _held(past)
+            given["past_key_values"] = held(past)
         if "logits_to_keep" in self.takes:
             given["logits_to_keep"] = input_ids.shape[1]
         with self._telling(cache["memory"], memory.mask):
             found = self.lm(inputs_embeds=tokens, use_cache=keep, **given)
         logits: Tensor = found.logits[:, -input_ids.shape[1] :, : self.vocab_size]
         grown = tuple((layer.keys, layer.values) for layer in found.past_key_values.layers) if keep else ()
-        return logits, {**cache, "tokens": grown}
+        return biased(logits, cache), {**cache, "tokens": grown}
 
-    def _front(self, memory: Features) -> tuple[Tensor, Tensor, tuple[KeysValues, ...]]:
+    def _front(self, memory: Features, cue: Cue | None = None) -> tuple[Tensor, Tensor, tuple[KeysValues, ...]]:
         """What stands before the report (B, P, width), which of it is real (B, P), and what blocks read of the memory."""
         told = self.project(self.memory_norm(memory.hidden_states))
+        parts: list[tuple[Tensor, Tensor]] = []
+        read: tuple[KeysValues, ...] = ()
+        if self.start is not None:
+            parts.append((self.start.expand(len(told), -1, -1), torch.ones_like(memory.mask[:, :1])))
         if self.crossed:
-            blocks = _blocks(self.lm)
+            blocks = blocks_of(self.lm)
             read = tuple(blocks[place].cross.attention.keys_values(told) for place in self.crossed)
+        else:
+            parts.append((told, memory.mask))
+        if cue is not None:
+            parts.append((self.lm.get_input_embeddings()(cue.prompt_ids), cue.prompt_mask))
+        if not parts:
             return told.new_zeros(len(told), 0, self.width), memory.mask[:, :0], read
-        real = torch.cat([torch.ones_like(memory.mask[:, :1]), memory.mask], dim=1)
-        return torch.cat([self.start.expand(len(told), -1, -1).to(told.dtype), told], dim=1), real, ()
+        front = torch.cat([vectors.to(told.dtype) for vectors, _ in parts], dim=1)
+        return front, torch.cat([mask for _, mask in parts], dim=1), read
 
     def _places(self, front: Tensor, length: int, asked: int) -> dict[str, Any]:
         """What the model is told of ``length`` places of which the last ``asked`` are new: nothing where all are real."""
@@ -178,128 +181,3 @@ class CausalLM(nn.Module):
             yield
         finally:
             self.told.read, self.told.mask = (), None
-
-
-class _Told:
-    """What blocks read of the memory: keys and values for each that reads it, and the mask (B, N)."""
-
-    read: tuple[KeysValues, ...] = ()
-    mask: Tensor | None = None
-
-
-class Cross(nn.Module):
-    """Gated cross-attention and feed-forward net (Alayrac et al. 2022, 2.2)."""
-
-    def __init__(self, dim: int, heads: int, gate: float) -> None:
-        super().__init__()
-        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.attention, self.feed_forward = Attention(dim, heads), FeedForward(dim)
-        self.gates = nn.Parameter(torch.full((2,), gate))
-
-    def forward(self, hidden: Tensor, memory: KeysValues, mask: Tensor | None) -> Tensor:
-        """(B, T, dim) to (B, T, dim)."""
-        first, second = self.gates.tanh()
-        hidden = hidden + first * self.attention.attend(self.attention_norm(hidden), *memory, mask)
-        answer: Tensor = hidden + second * self.feed_forward(self.feed_forward_norm(hidden))
-        return answer
-
-
-class Crossed(nn.Module):
-    """A block of a language model, then cross-attention. It stands in the block's place, and passes for it."""
-
-    def __init__(self, block: nn.Module, cross: Cross, told: _Told, number: int) -> None:
-        super().__init__()
-        self.block, self.cross = block, cross
-        self.told, self.number = told, number
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("block"), name)
-
-    def forward(self, *given: Any, **named: Any) -> Any:
-        """As the block's."""
-        answer = self.block(*given, **named)
-        several = isinstance(answer, tuple)
-        hidden = self.cross(answer[0] if several else answer, self.told.read[self.number], self.told.mask)
-        return (hidden, *answer[1:]) if several else hidden
-
-
-def _blocks(lm: Any) -> nn.ModuleList:
-    """The blocks of a language model, which may be changed."""
-    for module in lm.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == lm.config.num_hidden_layers:
-            return module
-    raise ConfigError(
-        f"{_WHERE}: option `memory`", got="cross_attention", expected="prefix, for a model without a list of blocks"
-    )
-
-
-def _held(past: tuple[KeysValues, ...]) -> Any:
-    """A cache of transformers with these keys and values, which stay as they are: its layers grow by making new tensors."""
-    from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
-
-    if not past:
-        return DynamicCache()
-    layers = [DynamicLayer() for _ in past]
-    for layer, (keys, values) in zip(layers, past, strict=True):
-        layer.keys, layer.values, layer.is_initialized = keys, values, True
-        layer.dtype, layer.device = keys.dtype, keys.device
-    return Cache(layers=layers)
-
-
-def _small(tokenizer: Tokenizer, layers: int, width: int, heads: int, dropout: float, positions: int) -> nn.Module:
-    """A GPT-2 (Radford et al. 2019) with fresh weights."""
-    # Imported here: it takes seconds, and the other decoders do without.
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    if width % heads:
-        raise ConfigError(f"{_WHERE}: `heads` does not divide the width", got=f"{heads} heads for a width of {width}")
-    config = GPT2Config(
-        vocab_size=tokenizer.vocab_size,
-        n_positions=positions,
-        n_embd=width,
-        n_layer=layers,
-        n_head=heads,
-        resid_pdrop=dropout,
-        embd_pdrop=dropout,
-        attn_pdrop=dropout,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    made: nn.Module = GPT2LMHeadModel(config)
-    return made
-
-
-def _pretrained(model_name: str | None, checkpoint: Path | None) -> nn.Module:
-    import safetensors
-    from transformers import AutoModelForCausalLM
-
-    option, name = ("model", model_name) if checkpoint is None else ("checkpoint", str(checkpoint))
-    assert name is not None
-    if checkpoint is None and (name.startswith(("/", ".", "~")) or Path(name).is_dir()):
-        hint = "name a folder by the option `checkpoint`, so that its content counts"
-        raise ConfigError(f"{_WHERE}: option `model` is a name on the hub, not a folder", got=name, hint=hint)
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": checkpoint is not None}
-    try:
-        made: nn.Module = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, **options).float().eval()
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, safetensors.SafetensorError) as error:
-        raise ConfigError(
-            f"{_WHERE}: option `{option}` cannot be loaded",
-            got=f"{name} ({type(error).__name__}: {error})",
-            expected="a folder with config.json and model.safetensors of a causal model, or a name on the hub in reach",
-        ) from error
-    if not _is_causal(made):
-        expected = "a causal model with a cache of keys and values, as GPT-2, OPT, GPT-NeoX or Llama"
-        raise ConfigError(f"{_WHERE}: option `{option}`", got=f"{name}, a {type(made).__name__}", expected=expected)
-    return made
-
-
-@torch.no_grad()
-def _is_causal(lm: Any) -> bool:
-    """Whether a word leaves the logits before it as they are, and a cache has keys and values."""
-    one, other = (lm(input_ids=torch.tensor([[0, word]]), use_cache=True) for word in (0, 1))
-    layers = getattr(one.past_key_values, "layers", ())
-    kept = bool(layers) and all(isinstance(getattr(layer, "keys", None), Tensor) for layer in layers)
-    return kept and torch.allclose(one.logits[:, 0], other.logits[:, 0], atol=1e-4)

@@ -47,6 +47,11 @@ class Words(nn.Module):
         # Tied weights are used twice, not stored twice: a checkpoint may not hold one memory under two names.
         self.write = None if tie else nn.Linear(dim, tokenizer.vocab_size)
 
+    def prompt(self, input_ids: Tensor) -> Tensor:
+        """Ids (B, P) that stand before the report, to (B, P, dim): without positions, so that they differ from the report's."""
+        hidden: Tensor = self.dropout(self.embedding(input_ids) * math.sqrt(self.dim))
+        return hidden
+
     def forward(self, input_ids: Tensor, start: int) -> Tensor:
         """Ids (B, T), of which the first stands at position ``start``, to (B, T, dim).
 
@@ -75,6 +80,19 @@ class Words(nn.Module):
         return logits
 
 
+class CausalAttention(Attention):
+    """Attention of tokens over those before them."""
+
+    def over(self, queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None) -> Tensor:
+        """Queries (B, Q, dim), the last of the tokens, over keys and values of all. ``seen``: what each reads, (B, Q, N) bool;
+        None is all up to its own place."""
+        if seen is None:
+            return self.attend(queries, keys, values, causal=queries.shape[1] > 1)
+        heard = F.scaled_dot_product_attention(self._split(self.query(queries)), keys, values, seen[:, None])
+        answer: Tensor = self.out(heard.transpose(1, 2).flatten(2))
+        return answer
+
+
 class Layer(nn.Module):
     """Causal self-attention, cross-attention to the memory, feed-forward; each behind a norm, with a residual.
 
@@ -86,7 +104,7 @@ class Layer(nn.Module):
     ) -> None:
         super().__init__()
         self.self_norm = norm(dim)
-        self.self_attention = Attention(dim, heads)
+        self.self_attention = CausalAttention(dim, heads)
         self.cross_norm = norm(dim)
         self.cross_attention = Attention(dim, heads)
         self.feed_forward_norm = norm(dim)
@@ -94,18 +112,24 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, hidden: Tensor, memory: KeysValues, memory_mask: Tensor, past: KeysValues | None, *told: Tensor
+        self,
+        hidden: Tensor,
+        memory: KeysValues,
+        memory_mask: Tensor,
+        past: KeysValues | None,
+        seen: Tensor | None,
+        *told: Tensor,
     ) -> tuple[Tensor, KeysValues]:
         """Tokens (B, T, dim) after those whose keys and values are ``past``: their answer, and keys and values of all.
 
-        Without a past they read one another causally: padding stands at the end of a row, so that no real token reads it. With
-        one there is one token, and it reads all.
+        ``seen`` says what they read of all, (B, T, N) bool. None: they have no past and read one another causally (padding stands
+        at the end of a row, so that no real token reads it), or are one token, which reads all.
         """
         asked = self.self_norm(hidden, *told)
         keys, values = self.self_attention.keys_values(asked)
         if past is not None:
             keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
-        hidden = hidden + self.dropout(self.self_attention.attend(asked, keys, values, causal=past is None))
+        hidden = hidden + self.dropout(self.self_attention.over(asked, keys, values, seen))
         heard = self.cross_attention.attend(self.cross_norm(hidden, *told), *memory, memory_mask)
         hidden = hidden + self.dropout(heard)
         answer: Tensor = hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden, *told)))

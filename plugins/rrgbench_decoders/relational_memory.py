@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from rrgbench import Features, Tokenizer
+from rrgbench import Cues, Features, Tokenizer
 from rrgbench.nn import Attention
+from rrgbench_decoders.cueing import biased, cue_of, kept, real_places, seen
 from rrgbench_decoders.layers import Layer, Words
 
 
@@ -34,8 +35,9 @@ class RelationalMemory(nn.Module):
         # One slot is told from another by where its one stands.
         self.register_buffer("begin", torch.eye(slots, width), persistent=False)
 
-    def forward(self, words: Tensor, state: Tensor | None) -> Tensor:
-        """The slots after each of the words (B, T, dim), (B, T, slots, width). state: those before, None at the beginning."""
+    def forward(self, words: Tensor, state: Tensor | None, real: Tensor | None = None) -> Tensor:
+        """The slots after each of the words (B, T, dim), (B, T, slots, width). state: those before, None at the beginning; real:
+        (B, T) bool, where slots are rewritten, None everywhere."""
         words = self.enter(words)
         keys, values = self.attention.keys_values(words)
         told = self.gates_of_word(words)
@@ -51,7 +53,8 @@ class RelationalMemory(nn.Module):
             )
             thought = heard + self.think(heard)
             admit, keep = (told[:, place : place + 1] + self.gates_of_slots(slots.tanh())).chunk(2, dim=2)
-            slots = admit.sigmoid() * thought.tanh() + keep.sigmoid() * slots
+            new = admit.sigmoid() * thought.tanh() + keep.sigmoid() * slots
+            slots = new if real is None else torch.where(real[:, place, None, None], new, slots)
             found.append(slots)
         return torch.stack(found, dim=1)
 
@@ -94,6 +97,7 @@ class RelationalMemoryDecoder(nn.Module):
         slot_heads: attention heads of the slots, a divisor of their width; ``heads`` where it is not said.
         positions: ``learned``, as many as the tokenizer's ``max_length``, or ``sinusoidal``, without an end.
         tie_embeddings: one matrix for reading words and for writing them (Press and Wolf 2017).
+        cues: what it is told of active nodes.
 
     Raises:
         ConfigError: ``heads`` does not divide a width, the width is odd with sinusoidal positions, or ids are longer than the
@@ -116,9 +120,11 @@ class RelationalMemoryDecoder(nn.Module):
         slot_heads: Annotated[int, Field(gt=0)] | None = None,
         positions: Literal["learned", "sinusoidal"] = "learned",
         tie_embeddings: bool = True,
+        cues: Cues | None = None,
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
+        self.cues = cues
         width = slot_size or hidden_size
 
         def norm(dim: int) -> nn.Module:
@@ -141,22 +147,29 @@ class RelationalMemoryDecoder(nn.Module):
         """The next token's logits (B, vocabulary) after ids (B, 1), and the cache with them.
 
         The cache holds the slots (B, slots, width) and, layer by layer, keys and values of the tokens (they grow) and of the
-        memory (made once).
+        memory (made once); and the cue.
         """
         logits, cache = self._read(input_ids, memory, cache)
         return logits[:, -1], cache
 
     def _read(self, input_ids: Tensor, memory: Features, cache: Mapping[str, Any] | None) -> tuple[Tensor, dict[str, Any]]:
         """Ids after those in the cache: logits (B, T, vocabulary), and the cache with them."""
+        cue = None
         if cache is None:
-            read = self.memory_norm(memory.hidden_states)
-            cache = {"memory": tuple(layer.cross_attention.keys_values(read) for layer in self.layers)}
+            read, cue = self.memory_norm(memory.hidden_states), cue_of(self.cues, memory)
+            cache = {"memory": tuple(layer.cross_attention.keys_values(read) for layer in self.layers), **kept(cue)}
         tokens = cache.get("tokens", (None,) * len(self.layers))
-        hidden = self.words(input_ids, 0 if tokens[0] is None else tokens[0][0].shape[2])
-        slots = self.relational(hidden, cache.get("slots"))
+        written = 0 if tokens[0] is None else tokens[0][0].shape[2] - (cache["prompt"].shape[1] if "prompt" in cache else 0)
+        hidden, length = self.words(input_ids, written), input_ids.shape[1]
+        if cue is not None:
+            hidden = torch.cat([self.words.prompt(cue.prompt_ids), hidden], dim=1)
+        real = real_places(cache, written + length)
+        reads = None if real is None else seen(real, hidden.shape[1])
+        slots = self.relational(hidden, cache.get("slots"), None if real is None else real[:, -hidden.shape[1] :])
         recorded = slots.flatten(2)
         grown = []
         for layer, told, past in zip(self.layers, cache["memory"], tokens, strict=True):
-            hidden, new = layer(hidden, told, memory.mask, past, recorded)
+            hidden, new = layer(hidden, told, memory.mask, past, reads, recorded)
             grown.append(new)
-        return self.words.logits(self.norm(hidden)), {**cache, "tokens": tuple(grown), "slots": slots[:, -1]}
+        logits = self.words.logits(self.norm(hidden[:, -length:]))
+        return biased(logits, cache), {**cache, "tokens": tuple(grown), "slots": slots[:, -1]}
