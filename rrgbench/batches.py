@@ -169,7 +169,7 @@ class StudySet:
         report_encoder_tokenizer: the text encoder's tokenizer for ``report_ids``; None where nothing reads them.
         label_names: the findings of ``labels`` (B, K), in order.
         masks: the lungs on the films of all studies in order, uint8 (n_images, H, W); None where nothing learns them.
-        active_nodes: bool (n, G), the knowledge graph's active nodes of each study; None without knowledge encoder.
+        active_nodes: bool (n, G), the knowledge graph's active nodes of each study; None where nothing reads them.
         report_nodes: bool (n, G), the nodes that each report states; None where no loss reads them.
 
     Raises:

@@ -279,8 +279,8 @@ def _beam(decoder: Decoder, memory: Features, rules: _Rules, decoding: Decoding)
 
 
 def _select(memory: Features, rows: Tensor) -> Features:
-    view_ids = None if memory.view_ids is None else memory.view_ids[rows]
-    return Features(memory.hidden_states[rows], memory.mask[rows], view_ids)
+    view_ids, active = (None if each is None else each[rows] for each in (memory.view_ids, memory.active_nodes))
+    return Features(memory.hidden_states[rows], memory.mask[rows], view_ids, active_nodes=active)
 
 
 def reorder(cache: Any, rows: Tensor) -> Any:

@@ -57,6 +57,11 @@ def rrgbench_decoders() -> Factories:  # type: ignore[empty-body]
 
 
 @hookspec
+def rrgbench_cues() -> Factories:  # type: ignore[empty-body]
+    """Name -> factory of ``Cues``."""
+
+
+@hookspec
 def rrgbench_adapters() -> Factories:  # type: ignore[empty-body]
     """Name -> factory of ``Adapter``."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from rrgbench.types import (
     Better,
+    Cue,
     Download,
     Features,
     InputBatch,
@@ -147,12 +148,21 @@ class Fusion(Protocol):
     def __call__(self, features: Mapping[str, Features]) -> Features: ...
 
 
+class Cues(Protocol):
+    """Active nodes (B, G) to what a decoder is told of them: the same in training and generation, and of each study from its own
+    nodes alone. It may be an ``nn.Module``; then it is trained with the decoder."""
+
+    def __call__(self, active_nodes: Tensor) -> Cue: ...
+
+
 class Decoder(Protocol):
     """Writes the report from the memory, whose width is ``hidden_size``.
 
     Called with memory, input_ids (B, T), attention_mask (B, T) bool: logits (B, T, vocabulary), causal.
     ``step`` takes ids (B, 1) and the cache of the step before (None at first) and gives logits (B, vocabulary) and a new cache:
     nested tuples, lists and dicts of tensors whose first dimension is B, so that beam search can reorder it.
+    An option ``cues: Cues | None = None``, kept as an attribute of that name, is told ``memory.active_nodes``; logits are of the
+    report's tokens alone, whatever stands before them. Where there are no active nodes nothing is told.
     ``own_tokenizer`` names the tokenizer component that belongs to it, in the words of an experiment, ``$option`` standing
     for the decoder's option of that name.
     """
@@ -315,6 +325,7 @@ KINDS: Mapping[str, Kind] = {
         _kind("fusions", Fusion, "dims memory_dim"),
         _kind("tokenizers", Tokenizer, "train_reports own_tokenizer"),
         _kind("decoders", Decoder, "tokenizer graph", "own_tokenizer"),
+        _kind("cues", Cues, "tokenizer graph"),
         _kind("adapters", Adapter, "module", "trains", {"merges": bool}),
         _kind("losses", Loss, "tokenizer", "needs"),
         _kind("annotators", Annotator, ""),

@@ -188,10 +188,12 @@ class Model(nn.Module):
         return Features(tokens, torch.cat([active[:, :1] | none, active[:, 1:]], dim=1))
 
     def memory(self, batch: InputBatch) -> Features:
-        """What the decoder reads of these studies: (B, M, hidden_size)."""
-        return self._fuse(self.encode(batch))
+        """What the decoder reads of these studies: (B, M, hidden_size), and their active nodes where the batch has them."""
+        return self._fuse(self.encode(batch), batch.active_nodes)
 
-    def _fuse(self, features: Mapping[str, Features]) -> Features:
+    def _fuse(self, features: Mapping[str, Features], active_nodes: Tensor | None) -> Features:
+        if active_nodes is None and getattr(self.decoder, "cues", None) is not None:
+            raise ConfigError("the decoder's cues read active nodes, but the study set has none")
         memory = cast(Fusion, self.fusion)(features)
         name = f"fusion {type(self.fusion).__name__}"
         if not isinstance(memory, Features):
@@ -204,7 +206,7 @@ class Model(nn.Module):
             raise PluginError(f"{name}: wrong mask", got=got, expected=f"bool {tuple(hidden.shape[:2])}")
         if not mask.any(dim=1).all():
             raise PluginError(f"{name} masks every token of a study", expected="at least one True a row of the mask")
-        return memory
+        return memory if active_nodes is None else replace(memory, active_nodes=active_nodes)
 
     def embed(self, batch: InputBatch, targets: TargetBatch) -> tuple[Tensor | None, Tensor | None]:
         """Embeddings of films and of reports, each (B, E) of length 1; None without the heads for them."""
@@ -229,7 +231,7 @@ class Model(nn.Module):
         features, shares = self._encode(batch, targets.masks if learning else None)
         memory, logits = (None, None)
         if self.fusion is not None and self._wants("logits", "memory"):
-            memory, logits = self._decode(features, targets)
+            memory, logits = self._decode(features, batch, targets)
         output = Output(
             features,
             memory,
@@ -305,8 +307,8 @@ class Model(nn.Module):
             for module, training in modes:
                 module.training = training
 
-    def _decode(self, features: Mapping[str, Features], targets: TargetBatch) -> tuple[Features, Tensor]:
-        memory = self._fuse(features)
+    def _decode(self, features: Mapping[str, Features], batch: InputBatch, targets: TargetBatch) -> tuple[Features, Tensor]:
+        memory = self._fuse(features, batch.active_nodes)
         ids, mask = _given(targets.input_ids, "reports"), _given(targets.attention_mask, "reports")
         return memory, self._logits(memory, ids, mask)
 

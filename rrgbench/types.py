@@ -170,6 +170,9 @@ class Samples:
 class Features:
     """Tokens of one source, or of a memory. mask: (B, N) bool, True = real, at least one True a row.
 
+    active_nodes: of a memory, (B, G) bool: the nodes of the knowledge graph that are active for each study, for decoders with
+    cues; None where nobody knows.
+
     attention: of a memory, where ``rrgbench.nn.attention_weights()`` asks for it and the fusion attends: (B, heads, M, N), how
     the last attention that made a token weighed the tokens of all sources, laid end to end in the platform's order; rows of
     real tokens sum to 1, padding and sources that were not read have 0.
@@ -179,6 +182,21 @@ class Features:
     mask: Tensor
     view_ids: Tensor | None = None
     attention: Tensor | None = None
+    active_nodes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Cue:
+    """What a decoder is told of the active nodes of B studies, in the tokens that it writes in.
+
+    prompt_ids: (B, P) int64, words that stand before the report, and prompt_mask: (B, P) bool, True = real; padding stands at
+    the end of a row, and a row may have no word at all. logit_bias: (B, vocabulary) float, added to the logits of every
+    word of the report; None adds nothing.
+    """
+
+    prompt_ids: Tensor
+    prompt_mask: Tensor
+    logit_bias: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,67 @@ def test_a_cell_without_knowledge_is_what_it_was_before_there_was_any(monkeypatc
     assert "knowledge" not in plain.payload()
 
 
+# Cues: a decoder that is told active nodes, with and without an encoder of knowledge.
+
+
+def cued(active: str = "retrieved", cues: Any = "hint", stages: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    said = changes(active, stages or {"unimodal": UNIMODAL, "fusion": {"train": ["fusion", "decoder"], "epochs": 1}}, **more)
+    return said | {"base.encoders": {"image": "cnn"}, "base.decoder": {"name": "cued", "cues": cues}}
+
+
+@pytest.mark.parametrize("active", SOURCES)
+@pytest.mark.parametrize("cues", ["hint", "mute"])
+def test_cues_have_a_graph_and_active_nodes_without_an_encoder_of_knowledge(
+    active: str, cues: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = toy.plan(monkeypatch, cued(active, cues))
+    (graph,) = of(plan, "graph")
+    steps = {split_of(step): step for step in of(plan, "active")}
+    assert list(steps) == ["train", "validate", "test"]
+    trained = {step.payload["stage"].value["name"]: step for step in of(plan, "train")}
+    assert not {"graph", "active"} & set(trained["unimodal"].upstream)
+    assert trained["fusion"].upstream["active"] == (steps["train"].id,)
+    for step in of(plan, "generate"):
+        assert (step.upstream["active"], step.upstream["graph"]) == ((steps[split_of(step)].id,), (graph.id,))
+    # What makes nodes active rests on the stages before the first that writes, in generation too.
+    for step in steps.values():
+        behind = {one for one in plan.behind(step.id) if plan.steps[one].kind == "train"}
+        assert behind == ({trained["unimodal"].id} if active != "all" else set())
+
+
+@pytest.mark.parametrize("active", SOURCES)
+def test_cues_never_see_a_target_of_validate_or_test(active: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = toy.plan(monkeypatch, cued(active), toy.make_record(test_targets="SECRET", validate_targets="HIDDEN"))
+    for step in of(plan, "active"):
+        behind = " ".join(str(plan.steps[step_id].request()) for step_id in plan.behind(step.id))
+        assert "SECRET" not in behind and "HIDDEN" not in behind
+
+
+def test_cues_are_an_axis_that_shares_the_graph_and_a_cell_without_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = {"decoder.cues": [None, "hint", {"name": "hint", "strength": 2.0}, "mute"]}
+    plan = toy.plan(monkeypatch, cued(cues=None) | {"axes": axes})
+    assert [cell.title for cell in plan.experiment.cells][:2] == ["cues=none", "cues=hint"]
+    assert (len(of(plan, "graph")), len(of(plan, "active"))) == (1, 3)
+    assert [cell.knowledge is None for cell in plan.experiment.cells] == [True, False, False, False]
+    assert len({cell.id for cell in plan.experiment.cells}) == 4
+    assert len(of(plan, "train")) == 1 + 4
+
+
+def test_cues_and_an_encoder_of_knowledge_share_active_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = cued() | {"base.encoders": ENCODERS, "axes": {"decoder.cues": [None, "hint"], "encoders.knowledge": [None, "gcn"]}}
+    plan = toy.plan(monkeypatch, said)
+    assert [cell.knowledge is None for cell in plan.experiment.cells] == [True, False, False, False]
+    assert (len(of(plan, "graph")), len(of(plan, "active"))) == (1, 3)
+
+
+def test_a_stage_of_the_decoder_alone_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {"words": {"losses": {"plain": 1.0}, "epochs": 1}, "fusion": {"epochs": 1}}
+    plan = toy.plan(monkeypatch, cued("all", stages=stages))
+    trained = {step.payload["stage"].value["name"]: set(step.upstream) for step in of(plan, "train")}
+    assert "active" not in trained["words"] and "graph" in trained["words"]
+    assert "active" in trained["fusion"]
+
+
 # What counts.
 
 OTHER: dict[str, Any] = {
@@ -249,6 +310,19 @@ def test_correcting_a_reference_scores_again_and_nothing_else(
             {"encoders": ENCODERS, "labels": "reader", "knowledge": {"votes": 6}},
             "knowledge.votes; got 6; expected at most knowledge.neighbours, 5",
         ),
+        (
+            {"decoder": {"name": "cued", "cues": "hint"}},
+            "knowledge.annotator; got none; expected an annotator. Hint: name an annotator, who reads train reports",
+        ),
+        (
+            {"decoder": {"name": "cued", "cues": "hint"}, "encoders": {"text": "bert"}, "labels": "reader"},
+            "knowledge.active; got retrieved, and no image encoder; expected all, or encoders.image",
+        ),
+        (
+            {"decoder": {"name": "cued", "cues": "hint"}, "labels": "reader", "knowledge": {"active": "image"}},
+            "knowledge.active; got image, and no stage that teaches findings before the first that reads knowledge",
+        ),
+        ({"decoder": {"name": "cued", "cues": "hnt"}}, "decoder.cues: no cues component of that name"),
         ({"knowledge": {"actve": "all"}}, "knowledge.actve: no such key. Hint: did you mean 'active'?"),
         ({"knowledge": {"active": "none"}}, "knowledge.active; got 'none'; expected 'image', 'retrieved' or 'all'"),
         ({"knowledge": {"max_nodes": 0}}, "knowledge.max_nodes; got 0"),

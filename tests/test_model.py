@@ -178,3 +178,38 @@ def test_a_batch_without_what_the_model_reads_is_an_error():
         toys.make_model().memory(replace(batch, context_ids=None))
     with pytest.raises(ConfigError, match="reads films"):
         toys.make_model().memory(replace(batch, pixel_values=None))
+
+
+class _Told(toys.ToyDecoder):
+    """Keeps what its memory said of active nodes."""
+
+    cues = None
+
+    def forward(self, memory, input_ids, attention_mask):
+        self.heard = memory.active_nodes
+        return super().forward(memory, input_ids, attention_mask)
+
+
+def test_active_nodes_go_with_the_memory_and_a_decoder_alone_is_told_none():
+    inputs, targets, pixels = toys.make_studies(3)
+    active = np.random.default_rng(0).random((3, 5)) < 0.5
+    words = toys.ToyTokenizer()
+    data = StudySet(
+        inputs, pixels=pixels, context_tokenizer=words, targets=targets, report_tokenizer=words, active_nodes=active
+    )  # fmt: skip
+    model = toys.make_model(sources=("image",))
+    model.decoder, model.needs = _Told(), frozenset({"logits"})
+    batch, reports = data.inputs_batch([2, 0]), data.targets_batch([2, 0])
+    for memory in (model(batch, reports).memory, model.memory(batch)):
+        assert memory.active_nodes.tolist() == active[[2, 0]].tolist()
+    assert model.decoder.heard.tolist() == active[[2, 0]].tolist()
+    model.needs = frozenset({"lm_logits"})
+    model(batch, reports)
+    assert model.decoder.heard is None
+
+
+def test_cues_without_active_nodes_are_refused():
+    model = toys.make_model(sources=("image",))
+    model.decoder.cues = object()
+    with pytest.raises(ConfigError, match="the decoder's cues read active nodes, but the study set has none"):
+        model.memory(toys.make_set(3).inputs_batch([0]))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
 
-from rrgbench import KINDS, Metric
+from rrgbench import KINDS, Cues, Metric
 from rrgbench.catalogue import Catalogue, Spec
 from rrgbench.catalogue.describe import Described
 from rrgbench.catalogue.schema import Tree
@@ -65,6 +65,20 @@ class Rnn:
     ) -> None: ...
 
 
+class Cued:
+    own_tokenizer = {"name": "word"}
+
+    def __init__(self, tokenizer, *, layers: int = 1, cues: Cues | None = None) -> None: ...
+
+
+class Hint:
+    def __init__(self, tokenizer, graph, *, strength: float = 1.0) -> None: ...
+
+
+class Mute:
+    pass
+
+
 class Frozen:
     trains = False
 
@@ -100,6 +114,10 @@ class SeenLoss:
 
 class LungLoss:
     needs = frozenset({"mask_logits", "masks"})
+
+
+class Plain:
+    needs = frozenset({"lm_logits"})
 
 
 class Quiet:
@@ -201,7 +219,8 @@ OFFERED: Mapping[str, Mapping[str, Any]] = {
     "knowledge_encoders": {"gcn": gcn},
     "fusions": {"concat": concat, "gating": gating},
     "tokenizers": {"word": word, "subword": subword, "auto": auto},
-    "decoders": {"rnn": Rnn},
+    "decoders": {"rnn": Rnn, "cued": Cued},
+    "cues": {"hint": Hint, "mute": Mute},
     "adapters": {"frozen": Frozen, "lora": Lora},
     "losses": {
         "cross_entropy": CrossEntropy,
@@ -209,6 +228,7 @@ OFFERED: Mapping[str, Mapping[str, Any]] = {
         "graph": GraphLoss,
         "seen": SeenLoss,
         "lungs": LungLoss,
+        "plain": Plain,
         "quiet": Quiet,
     },
     "annotators": {"reader": Reader},
@@ -306,7 +326,7 @@ def ids(made: Plan) -> dict[str, set[str]]:
     return found
 
 
-NESTED: Mapping[str, str] = {"metrics": "rouge", "segmenters": "threshold"}
+NESTED: Mapping[str, str] = {"metrics": "rouge", "segmenters": "threshold", "cues": "prompt"}
 """Kind -> an installed component that an option of that kind may name; an option of another kind is left as it is."""
 
 

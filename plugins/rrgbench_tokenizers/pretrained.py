@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -27,6 +27,7 @@ class Pretrained:
         model: a name on the hub.
         checkpoint: a folder. Its content counts in ids, its place does not.
         bos, eos, pad: the token to use in place of the tokenizer's own, or where it has none (GPT-2: ``pad: <|endoftext|>``).
+        missing: a begin or padding token that the tokenizer lacks is refused, or is its end token.
         max_length: the most ids of a report, begin and end among them.
 
     Raises:
@@ -42,6 +43,7 @@ class Pretrained:
         bos: str | None = None,
         eos: str | None = None,
         pad: str | None = None,
+        missing: Literal["refuse", "end"] = "refuse",
         max_length: Annotated[int, Ge(3)] = 100,
     ) -> None:
         if (model is None) == (checkpoint is None):
@@ -56,14 +58,18 @@ class Pretrained:
         self._engine.encode_special_tokens = True
         self.max_length = max_length
         self.vocab_size = 1 + max(self._engine.get_vocab(with_added_tokens=True).values())
-        self.bos_token_id, self.eos_token_id, self.pad_token_id = (
-            self._special(loaded, option, given, name) for option, given in (("bos", bos), ("eos", eos), ("pad", pad))
+        self.eos_token_id = self._special(loaded, "eos", eos, name)
+        self.bos_token_id, self.pad_token_id = (
+            self.eos_token_id
+            if missing == "end" and given is None and _own(loaded, option) is None
+            else self._special(loaded, option, given, name)
+            for option, given in (("bos", bos), ("pad", pad))
         )
         self._special_ids = {self.bos_token_id, self.eos_token_id, self.pad_token_id}
 
     def _special(self, loaded: Any, option: str, given: str | None, name: str) -> int:
         """The id of a special token."""
-        token = given if given is not None else next((t for a in _FALLBACKS[option] if (t := getattr(loaded, a))), None)
+        token = given if given is not None else _own(loaded, option)
         if token is None:
             raise ConfigError(
                 f"{_WHERE}: {name} lacks a token for `{option}`",
@@ -93,6 +99,11 @@ class Pretrained:
         kept = [index for index in ids if index not in self._special_ids]
         text: str = self._engine.decode(kept, skip_special_tokens=False)
         return text
+
+
+def _own(loaded: Any, option: str) -> str | None:
+    """The tokenizer's own special token."""
+    return next((token for name in _FALLBACKS[option] if (token := getattr(loaded, name))), None)
 
 
 def _example(loaded: Any) -> str:

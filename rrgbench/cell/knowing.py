@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Protocol
 
@@ -28,9 +28,9 @@ class Resolver(Protocol):
         """Tell that something is left out."""
 
 
-def before_knowledge(stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    """The stages before the first that reads knowledge: what makes nodes active may rest on these alone."""
-    return tuple(takewhile(lambda stage: "knowledge" not in stage.modules, stages))
+def has_cues(component: Component) -> bool:
+    """Whether cues stand in a component's options."""
+    return any(inner.kind == "cues" or has_cues(inner) for inner in component.nested())
 
 
 def resolve_knowledge(
@@ -43,9 +43,10 @@ def resolve_knowledge(
 ) -> Knowledge | None:
     """The knowledge of a cell; None where nothing reads a graph, and what was said of it is dropped."""
     given, encoded = config.knowledge, "knowledge" in encoders
+    cued = decoder is not None and has_cues(decoder)
     if config.encoders.get("knowledge") is not None and not encoded:
         return None  # its mistake is told
-    if not encoded and (decoder is None or "graph" not in decoder.asked_values()):
+    if not encoded and not cued and (decoder is None or "graph" not in decoder.asked_values()):
         if given.model_fields_set:
             resolver.drop("knowledge", "no knowledge encoder here")
         return None
@@ -53,16 +54,23 @@ def resolve_knowledge(
     if given.annotator is None and config.labels is None:
         hint = "name an annotator, who reads train reports: base.knowledge.annotator (or base.labels)"
         resolver.mistake("knowledge.annotator", got="none", expected="an annotator", hint=hint)
-    active = _active(resolver, given, encoders, stages) if encoded else None
+    readers = {*(["knowledge"] if encoded else []), *(["fusion"] if cued else [])}
+    active = _active(resolver, given, encoders, stages, readers) if readers else None
     if annotator is None:
         return None
-    return Knowledge(annotator, {name: getattr(given, name) for name in PRUNING}, active)
+    return Knowledge(annotator, {name: getattr(given, name) for name in PRUNING}, active, cued)
 
 
 def _active(
-    resolver: Resolver, config: KnowledgeConfig, encoders: Mapping[str, Component], stages: Sequence[Stage]
+    resolver: Resolver,
+    config: KnowledgeConfig,
+    encoders: Mapping[str, Component],
+    stages: Sequence[Stage],
+    readers: Collection[str],
 ) -> dict[str, Any]:
-    """What makes nodes active, with the options that it reads."""
+    """What makes nodes active, with the options that it reads. ``readers``: the parts of the model that read them."""
+    # What makes nodes active may rest on the stages before the first that reads them alone.
+    before = takewhile(lambda stage: not {*stage.modules} & {*readers}, stages)
     source = config.active
     if source != "retrieved":
         for name in _RETRIEVAL:
@@ -70,7 +78,7 @@ def _active(
                 resolver.drop(f"knowledge.{name}", f"active is {source}")
     if source != "all" and "image" not in encoders:
         resolver.mistake("knowledge.active", got=f"{source}, and no image encoder", expected="all, or encoders.image")
-    elif source == "image" and not any("finding_logits" in stage.needs for stage in before_knowledge(stages)):
+    elif source == "image" and not any("finding_logits" in stage.needs for stage in before):
         resolver.mistake(
             "knowledge.active",
             got="image, and no stage that teaches findings before the first that reads knowledge",

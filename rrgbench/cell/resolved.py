@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,11 +83,16 @@ def replaced(before: Mapping[str, Component], stage: Stage) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class Knowledge:
     """The knowledge graph of a cell: who annotates, what is kept; and what makes nodes active, with the options of that alone
-    (None where no encoder reads the graph)."""
+    (None where neither an encoder nor cues read active nodes). ``cued``: the decoder has cues."""
 
     annotator: Component
     pruning: Mapping[str, Any]
     active: Mapping[str, Any] | None
+    cued: bool = False
+
+    def is_read_by(self, modules: Collection[str]) -> bool:
+        """Whether these parts of a model read active nodes. Cues do where a report is written of studies: with a fusion."""
+        return self.active is not None and ("knowledge" in modules or (self.cued and "fusion" in modules))
 
     def payload(self) -> dict[str, Any]:
         """What counts in ids."""

@@ -225,7 +225,7 @@ class Compiler:
         """
         last = cell.stages[-1]
         films = self.films(cell, last, record, split, trained.finals[:-1], seed) or self.pixels(cell, record, split)
-        films |= knowledge(self, cell, record, split, (*cell.encoders, "decoder"), trained.finals, seed)
+        films |= knowledge(self, cell, record, split, (*cell.encoders, "fusion", "decoder"), trained.finals, seed)
         payload = {
             "model": cell.model,
             "train": _both_sides(record, "train"),

@@ -33,7 +33,7 @@ def knowledge(
     if cell.knowledge is None or not {"knowledge", "decoder"} & {*modules}:
         return {}
     found: Upstream = {"graph": (graph_step(compiler, cell, record),)}
-    if cell.knowledge.active is not None and "knowledge" in modules:
+    if cell.knowledge.is_read_by(modules):
         found["active"] = (_active(compiler, cell, record, split, finals, seed),)
     return found
 
@@ -53,8 +53,8 @@ def graph_of(dataset: str, record: DataRecord, annotator: Component, pruning: Ma
 
 def _active(compiler: Compiler, cell: Cell, record: DataRecord, split: Split, finals: Finals, seed: int) -> str:
     known = cell.knowledge
-    assert known is not None and known.active is not None, "asked for cells that encode knowledge alone"
-    earlier = tuple(takewhile(lambda pair: "knowledge" not in pair[0].modules, finals))
+    assert known is not None and known.active is not None, "asked for cells that read active nodes alone"
+    earlier = tuple(takewhile(lambda pair: not known.is_read_by(pair[0].modules), finals))
     source = known.active["source"]
     payload = {**known.active, "inputs": record.splits[split].inputs}
     upstream: Upstream = {"graph": (graph_step(compiler, cell, record),)}

@@ -13,6 +13,7 @@ Every ``test_`` method is one check; it raises AssertionError with a sentence th
 
 from rrgbench.testing.annotator import AnnotatorContract
 from rrgbench.testing.building import Check
+from rrgbench.testing.cues import CuesContract
 from rrgbench.testing.dataset import DatasetContract
 from rrgbench.testing.decoder import DecoderContract
 from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
@@ -23,7 +24,7 @@ from rrgbench.testing.protocols import ProtocolContract
 from rrgbench.testing.running import CONTRACTS, checks, failures
 from rrgbench.testing.scoring import MetricContract, TokenizerContract
 from rrgbench.testing.segmenter import SegmenterContract, toy_chest
-from rrgbench.testing.toys import ToyDataset, ToyTokenizer, toy_features, toy_graph, toy_values
+from rrgbench.testing.toys import ToyCues, ToyDataset, ToyTokenizer, toy_features, toy_graph, toy_values
 from rrgbench.testing.training import AdapterContract, LossContract
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "AdapterContract",
     "AnnotatorContract",
     "Check",
+    "CuesContract",
     "DatasetContract",
     "DecoderContract",
     "FloorContract",
@@ -43,6 +45,7 @@ __all__ = [
     "SegmenterContract",
     "TextEncoderContract",
     "TokenizerContract",
+    "ToyCues",
     "ToyDataset",
     "ToyTokenizer",
     "checks",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +26,8 @@ from rrgbench.testing.building import (
     saying,
 )
 from rrgbench.testing.fusion import changed_padding, longer, rows
-from rrgbench.testing.toys import REPORTS, ToyTokenizer, generator, toy_features, toy_graph
-from rrgbench.types import Features
+from rrgbench.testing.toys import REPORTS, ToyCues, ToyTokenizer, generator, toy_features, toy_graph
+from rrgbench.types import Cue, Features
 
 
 def reordered(cache: Any, index: Tensor) -> Any:
@@ -48,15 +50,19 @@ def leaves(cache: Any) -> list[Tensor]:
 
 
 class DecoderContract:
-    """Subclass it and set ``component`` (and ``options``; ``tokenizer`` where the decoder can only do with its own)."""
+    """Subclass it and set ``component`` (and ``options``; ``tokenizer`` where the decoder can only do with its own).
+
+    A decoder with an option ``cues`` is tried with cues too: a prompt and a bias that differ from study to study.
+    """
 
     component: ClassVar[Any]
     options: ClassVar[Mapping[str, Any]] = {}
     tokenizer: ClassVar[Tokenizer] = ToyTokenizer()
 
-    def _made(self) -> nn.Module:
+    def _made(self, **more: Any) -> nn.Module:
         component = type(self).component
-        made = module_of(component, built(component, {"tokenizer": self.tokenizer, "graph": toy_graph()}, self.options))
+        values = {"tokenizer": self.tokenizer, "graph": toy_graph()}
+        made = module_of(component, built(component, values, {**self.options, **more}))
         assert_fields(made, {"hidden_size": int})
         return made.eval()
 
@@ -246,3 +252,114 @@ class DecoderContract:
         decoder = self._made()
         memory, (ids, mask) = self._memory(decoder), self._reports()
         assert_bfloat16(lambda: self._logits(decoder, memory, ids, mask), (*ids.shape, self.tokenizer.vocab_size), self._name)
+
+    def _takes_cues(self) -> bool:
+        return "cues" in inspect.signature(type(self).component).parameters
+
+    def _cued(self, **padding: int) -> nn.Module:
+        """The decoder with cues; the same weights every time."""
+        return self._made(cues=ToyCues(self.tokenizer, toy_graph(), **padding))
+
+    def _told(self, decoder: Any, active: list[list[bool]] | None = None) -> Features:
+        """A memory with active nodes: two, none, one."""
+        chosen = active or [[True, False, True], [False, False, False], [False, True, False]]
+        return replace(self._memory(decoder), active_nodes=torch.tensor(chosen))
+
+    @torch.no_grad()
+    def test_cued_steps_equal_the_forward_pass(self) -> None:
+        """Logits are of the report alone, whatever stands before it, and steps know the cue that they began with."""
+        if not self._takes_cues():
+            return
+        decoder = self._cued()
+        memory, (ids, mask) = self._told(decoder), self._reports()
+        whole = self._logits(decoder, memory, ids, mask)
+        for place, logits in enumerate(self._steps(decoder, memory, ids)[0]):
+            real = mask[:, place]
+            sentence = f"{self._name} with cues: the logits of cached step {place} are not those of the forward pass"
+            assert_close(whole[:, place][real], logits[real], sentence)
+
+    @torch.no_grad()
+    def test_cues_are_read(self) -> None:
+        """Words before the report, and a bias of every word: each of them counts, in the forward pass."""
+        if not self._takes_cues():
+            return
+        decoder = self._cued()
+        memory, (ids, mask) = self._told(decoder), self._reports()
+        cue = cast(Any, decoder).cues(memory.active_nodes)
+        told = self._logits(decoder, memory, ids, mask) - cue.logit_bias[:, None]
+        alone = self._logits(decoder, replace(memory, active_nodes=None), ids, mask)
+        for study in (0, 2):
+            same = close(told[study][mask[study]], alone[study][mask[study]])
+            assert not same, f"{self._name} does not read the words of its cues"
+        words, nothing = (cue.prompt_ids, cue.prompt_mask), torch.zeros_like(cue.logit_bias)
+        cast(Any, decoder).cues = lambda _: Cue(*words, nothing)
+        unbiased = self._logits(decoder, memory, ids, mask)
+        assert_close(told, unbiased, f"{self._name} does not add the bias of its cues to the logits")
+
+    @torch.no_grad()
+    def test_cues_of_another_study_are_not_read(self) -> None:
+        """Order and company of a batch, and the padding of prompts, leave a study's logits as they are."""
+        if not self._takes_cues():
+            return
+        decoder = self._cued()
+        memory, (ids, mask) = self._told(decoder), self._reports()
+        before = self._logits(decoder, memory, ids, mask)
+        for order in ([2, 0, 1], [0], [1], [2, 2]):
+            index = torch.tensor(order)
+            after = self._logits(decoder, rows(memory, index), ids[index], mask[index])
+            sentence = f"{self._name} mixes the cues of a batch: its order or size changes a study's logits"
+            assert_close(before[index][mask[index]], after[mask[index]], sentence)
+        padded = self._logits(self._cued(filler=5, room=2), memory, ids, mask)
+        assert_close(before[mask], padded[mask], f"{self._name} reads the padding of a prompt")
+
+    @torch.no_grad()
+    def test_cued_logits_know_no_later_word(self) -> None:
+        """Nor does a prompt read the report."""
+        if not self._takes_cues():
+            return
+        decoder = self._cued()
+        memory, (ids, mask) = self._told(decoder), self._reports()
+        before = self._logits(decoder, memory, ids, mask)
+        for place in (1, 4):
+            other = ids.clone()
+            other[:, place:] = (other[:, place:] + 1) % self.tokenizer.vocab_size
+            after = self._logits(decoder, memory, other, mask)
+            sentence = f"{self._name} with cues looks ahead: words from place {place} on change the logits before it"
+            assert_close(before[:, :place], after[:, :place], sentence)
+
+    @torch.no_grad()
+    def test_cues_go_with_their_rows(self) -> None:
+        """Rows swapped, dropped and repeated as in beam search keep their cues."""
+        if not self._takes_cues():
+            return
+        decoder = self._cued()
+        memory, (ids, _) = self._told(decoder), self._reports()
+        _, cache = self._steps(decoder, memory, ids[:, :4])
+        for leaf in leaves(cache):
+            assert leaf.shape[0] == 3, f"the cache of {self._name} with cues holds a tensor whose first dimension is not B"
+        for order in ([2, 1, 0], [0, 0, 2, 2]):
+            index = torch.tensor(order)
+            held, chosen = rows(memory, index), ids[index]
+            (after,), _ = self._steps(decoder, held, chosen[:, 4:5], reordered(cache, index))
+            whole = self._logits(decoder, held, chosen[:, :5], torch.ones(len(order), 5, dtype=torch.bool))
+            sentence = f"{self._name} with cues: after its cache was reordered to rows {order} a step gives other logits"
+            assert_close(whole[:, 4], after, sentence)
+
+    @torch.no_grad()
+    def test_without_active_nodes_nothing_is_told(self) -> None:
+        """A memory that knows of none is like one with none: a decoder may learn to write before it is told anything."""
+        if not self._takes_cues():
+            return
+        decoder = self._cued()
+        memory, (ids, mask) = self._told(decoder, [[False] * 3] * 3), self._reports()
+        with_none = self._logits(decoder, memory, ids, mask)
+        unknown = self._logits(decoder, replace(memory, active_nodes=None), ids, mask)
+        assert_close(with_none[mask], unknown[mask], f"{self._name} is told something where no node is active")
+
+    def test_cues_leave_no_parameter_dead(self) -> None:
+        """What cues add to it too."""
+        if not self._takes_cues():
+            return
+        decoder = self._cued()
+        memory, (ids, mask) = self._told(decoder), self._reports()
+        assert_learns(decoder, lambda: self._logits(decoder, memory, ids, mask)[mask], f"{self._name} with cues")

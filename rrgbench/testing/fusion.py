@@ -46,7 +46,7 @@ def changed_padding(features: Features, seed: int) -> Features:
     """Other and large numbers in the padding."""
     noise = 50 * torch.randn(features.hidden_states.shape, generator=generator(seed))
     hidden = torch.where(features.mask.unsqueeze(-1), features.hidden_states, noise)
-    return Features(hidden, features.mask, features.view_ids)
+    return Features(hidden, features.mask, features.view_ids, active_nodes=features.active_nodes)
 
 
 def longer(features: Features, by: int) -> Features:
@@ -57,13 +57,14 @@ def longer(features: Features, by: int) -> Features:
         torch.cat([features.hidden_states, torch.zeros(studies, by, dim)], dim=1),
         torch.cat([features.mask, torch.zeros(studies, by, dtype=torch.bool)], dim=1),
         None if views is None else torch.cat([views, torch.zeros(studies, by, dtype=views.dtype)], dim=1),
+        active_nodes=features.active_nodes,
     )
 
 
 def rows(features: Features, index: Tensor) -> Features:
     """Some studies, in this order."""
-    views = features.view_ids
-    return Features(features.hidden_states[index], features.mask[index], None if views is None else views[index])
+    views, active = (None if each is None else each[index] for each in (features.view_ids, features.active_nodes))
+    return Features(features.hidden_states[index], features.mask[index], views, active_nodes=active)
 
 
 class FusionContract:

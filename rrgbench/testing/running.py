@@ -8,6 +8,7 @@ from typing import Any
 from rrgbench.errors import ConfigError
 from rrgbench.testing.annotator import AnnotatorContract
 from rrgbench.testing.building import Check
+from rrgbench.testing.cues import CuesContract
 from rrgbench.testing.dataset import DatasetContract
 from rrgbench.testing.decoder import DecoderContract
 from rrgbench.testing.encoders import ImageEncoderContract, TextEncoderContract
@@ -22,6 +23,7 @@ from rrgbench.testing.training import AdapterContract, LossContract
 CONTRACTS: Mapping[str, type] = {
     "adapters": AdapterContract,
     "annotators": AnnotatorContract,
+    "cues": CuesContract,
     "datasets": DatasetContract,
     "decoders": DecoderContract,
     "floors": FloorContract,

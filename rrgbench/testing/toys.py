@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
-from rrgbench.interfaces import VALUES
-from rrgbench.types import SPLITS, Examples, Features, Inputs, KnowledgeGraph, License, Node, Split, Targets
+from rrgbench.interfaces import VALUES, Tokenizer
+from rrgbench.types import SPLITS, Cue, Examples, Features, Inputs, KnowledgeGraph, License, Node, Split, Targets
 
 REPORTS: tuple[str, ...] = (
     "the heart is normal in size . the lungs are clear .",
@@ -77,6 +78,25 @@ def toy_graph() -> KnowledgeGraph:
     """Three nodes and two edges."""
     nodes = (Node("heart", "anatomy"), Node("lung", "anatomy"), Node("effusion", "observation"))
     return KnowledgeGraph(nodes, torch.tensor([[2, 2], [0, 1]]), torch.tensor([0, 0]))
+
+
+class ToyCues:
+    """The names of active nodes as a prompt, and a bias of their words. ``filler`` stands in padding, ``room`` more of it."""
+
+    def __init__(self, tokenizer: Tokenizer, graph: KnowledgeGraph, *, filler: int = 0, room: int = 0) -> None:
+        self._names = [tokenizer.encode(node.name)[1:-1] for node in graph.nodes]
+        self._vocabulary, self._filler, self._room = tokenizer.vocab_size, filler, room
+
+    def __call__(self, active_nodes: Tensor) -> Cue:
+        """Active nodes (B, G) bool."""
+        chosen = [[ids for ids, active in zip(self._names, row, strict=True) if active] for row in active_nodes.tolist()]
+        found = [[one for ids in names for one in ids] for names in chosen]
+        bias = torch.zeros(len(found), self._vocabulary)
+        prompt = torch.full((len(found), max(map(len, found)) + self._room), self._filler)
+        for row, likelier, ids in zip(prompt, bias, found):
+            row[: len(ids)] = torch.tensor(ids, dtype=torch.int64)
+            likelier[ids] = 1.5
+        return Cue(prompt, torch.arange(prompt.shape[1]) < torch.tensor([len(ids) for ids in found])[:, None], bias)
 
 
 def toy_values(**given: Any) -> dict[str, Any]:

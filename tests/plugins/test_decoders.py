@@ -1,10 +1,12 @@
-"""The transformer decoder keeps the contract, with defaults and with its options."""
+"""The decoders that are trained from scratch keep the contract, with defaults and with their options."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from rrgbench_decoders import Transformer, rrgbench_decoders
+from rrgbench_decoders import CausalLM, RelationalMemoryDecoder, Transformer, rrgbench_decoders
+from rrgbench_decoders.relational_memory import ConditionalNorm, RelationalMemory
+from torch import nn
 
 from rrgbench import ConfigError, Features
 from rrgbench.testing import DecoderContract, ToyTokenizer, toy_features
@@ -24,19 +26,37 @@ class TestTransformerWithSinusoidalPositionsAndUntiedWords(DecoderContract):
     options = {**SMALL, "positions": "sinusoidal", "tie_embeddings": False, "feed_forward": 48}
 
 
-def made(**options: object) -> tuple[Transformer, Features]:
+class TestRelationalMemory(DecoderContract):
+    component = RelationalMemoryDecoder
+    options = SMALL
+
+
+class TestRelationalMemoryWithSlotsOfAnotherWidth(DecoderContract):
+    component = RelationalMemoryDecoder
+    options = {**SMALL, "slots": 2, "slot_size": 24, "slot_heads": 3, "positions": "sinusoidal", "tie_embeddings": False}
+
+
+def made(component: type = Transformer, **options: object) -> tuple[nn.Module, Features]:
     torch.manual_seed(0)
-    decoder = Transformer(ToyTokenizer(), **{**SMALL, **options})
+    decoder = component(ToyTokenizer(), **{**SMALL, **options})
     return decoder, toy_features({"text": 32})["text"]
 
 
-def test_the_hook_offers_it() -> None:
-    assert rrgbench_decoders() == {"transformer": Transformer}
+def test_the_hook_offers_them() -> None:
+    assert rrgbench_decoders() == {
+        "transformer": Transformer,
+        "relational_memory": RelationalMemoryDecoder,
+        "causal_lm": CausalLM,
+    }
 
 
+BOTH = pytest.mark.parametrize("component", [Transformer, RelationalMemoryDecoder])
+
+
+@BOTH
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
-def test_cached_steps_equal_the_forward_pass_within_one_in_a_hundred_thousand(positions: str) -> None:
-    decoder, memory = made(positions=positions)
+def test_cached_steps_equal_the_forward_pass_within_one_in_a_hundred_thousand(component: type, positions: str) -> None:
+    decoder, memory = made(component, positions=positions)
     ids = torch.randint(0, ToyTokenizer().vocab_size, (3, 20))
     with torch.inference_mode():
         whole = decoder.eval()(memory, ids, torch.ones_like(ids, dtype=torch.bool))
@@ -52,15 +72,14 @@ def test_the_memory_is_projected_once_for_all_steps() -> None:
         ids = torch.ones(3, 1, dtype=torch.int64)
         _, first = decoder.step(ids, memory, None)
         _, second = decoder.step(ids, memory, first)
-    for one, other in zip(first, second):
-        assert other["memory_keys"] is one["memory_keys"]
-        assert (one["keys"].shape[2], other["keys"].shape[2]) == (1, 2)
+    assert second["memory"] is first["memory"]
+    assert [keys.shape[2] for cache in (first, second) for keys, _ in cache["tokens"]] == [1, 1, 2, 2]
 
 
 def test_tied_words_are_one_matrix_in_the_checkpoint() -> None:
     tied, untied = made()[0], made(tie_embeddings=False)[0]
     words = ToyTokenizer().vocab_size
-    assert set(untied.state_dict()) - set(tied.state_dict()) == {"write.weight", "write.bias"}
+    assert set(untied.state_dict()) - set(tied.state_dict()) == {"words.write.weight", "words.write.bias"}
     extra = sum(p.numel() for p in untied.parameters()) - sum(p.numel() for p in tied.parameters())
     assert extra == words * 32 + words
 
@@ -72,8 +91,9 @@ def test_logits_start_with_a_spread_of_about_one() -> None:
     assert 0.5 < spread < 3.0
 
 
-def test_it_learns_three_reports_by_heart() -> None:
-    decoder, memory = made(dropout=0.0)
+@BOTH
+def test_it_learns_three_reports_by_heart(component: type) -> None:
+    decoder, memory = made(component, dropout=0.0)
     ids = torch.randint(3, ToyTokenizer().vocab_size, (3, 10))
     mask = torch.ones_like(ids, dtype=torch.bool)
     optimizer = torch.optim.AdamW(decoder.parameters(), 3e-3)
@@ -101,3 +121,50 @@ def test_sinusoidal_positions_have_no_end() -> None:
 def test_an_odd_width_with_sinusoidal_positions_is_an_error() -> None:
     with pytest.raises(ConfigError, match="sinusoidal positions need an even width"):
         Transformer(ToyTokenizer(), hidden_size=33, heads=3, positions="sinusoidal")
+
+
+def r2gens_slots(relational: RelationalMemory, words: torch.Tensor) -> torch.Tensor:
+    """The slots after the last word (B, slots, width), written down from R2Gen's ``RelationalMemory.forward_step``."""
+    slots = torch.eye(relational.begin.shape[0], words.shape[2]).expand(len(words), -1, -1)
+    for word in words.unbind(1):
+        both = torch.cat([slots, word.unsqueeze(1)], dim=1)
+        thought = slots + relational.attention(slots, both)
+        thought = thought + relational.think(thought)
+        gates = relational.gates_of_word(word.unsqueeze(1)) + relational.gates_of_slots(torch.tanh(slots))
+        admit, keep = torch.split(gates, gates.shape[2] // 2, dim=2)
+        slots = torch.sigmoid(admit) * torch.tanh(thought) + torch.sigmoid(keep) * slots
+    return slots
+
+
+def test_the_slots_are_those_of_r2gen() -> None:
+    torch.manual_seed(0)
+    relational, words = RelationalMemory(32, 3, 32, 4), torch.randn(2, 7, 32)
+    with torch.inference_mode():
+        assert torch.allclose(relational(words, None)[:, -1], r2gens_slots(relational, words), atol=1e-6)
+
+
+def test_slots_go_on_from_where_they_were() -> None:
+    torch.manual_seed(0)
+    relational, words = RelationalMemory(32, 3, 24, 4), torch.randn(2, 7, 32)
+    with torch.inference_mode():
+        whole = relational(words, None)
+        assert torch.allclose(whole[:, 4:], relational(words[:, 4:], whole[:, 3]), atol=1e-6)
+
+
+def test_a_conditional_norm_that_is_told_nothing_is_a_layer_norm() -> None:
+    norm, hidden = ConditionalNorm(16, 8), torch.randn(2, 3, 16)
+    for last in (norm.more_scale[2], norm.more_shift[2]):
+        torch.nn.init.zeros_(last.weight)
+        torch.nn.init.zeros_(last.bias)
+    expected = torch.nn.functional.layer_norm(hidden, (16,), eps=1e-6)
+    assert torch.allclose(norm(hidden, torch.randn(2, 3, 8)), expected)
+
+
+def test_what_was_written_steers_the_norms() -> None:
+    decoder, memory = made(RelationalMemoryDecoder)
+    ids = torch.randint(3, ToyTokenizer().vocab_size, (3, 8))
+    with torch.inference_mode():
+        _, cache = decoder.eval()._read(ids, memory, None)
+        logits, _ = decoder.step(ids[:, -1:], memory, cache)
+        forgot, _ = decoder.step(ids[:, -1:], memory, {**cache, "slots": torch.zeros_like(cache["slots"])})
+    assert not torch.allclose(logits, forgot, atol=1e-3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rrgbench import Features
+from rrgbench import Cue, Cues, Features
 from rrgbench.nn import Attention
 from rrgbench.testing import ToyTokenizer, failures
 
@@ -171,4 +171,122 @@ def test_a_right_decoder_passes() -> None:
     ],
 )
 def test_a_wrong_decoder_is_caught_by_its_check(failing: Failing, component: Any, check: str, sentence: str) -> None:
+    assert sentence in failing("decoders", component, check)
+
+
+# Cues.
+
+
+class CuedDecoder(RightDecoder):
+    """``RightDecoder`` with cues: the mistakes below are made in it, one at a time."""
+
+    def __init__(self, tokenizer: ToyTokenizer, *, cues: Cues | None = None) -> None:
+        super().__init__(tokenizer)
+        self.cues = cues
+
+    def cue(self, memory: Features) -> Cue:
+        studies = len(memory.mask)
+        if self.cues is None or memory.active_nodes is None:
+            none = torch.zeros(studies, 0, dtype=torch.int64)
+            return Cue(none, none.bool(), torch.zeros(studies, self.out.out_features))
+        return self.cues(memory.active_nodes)
+
+    def forward(self, memory: Features, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        cue = self.cue(memory)
+        hidden = self.words(torch.cat([cue.prompt_ids, input_ids], dim=1))
+        real = torch.cat([cue.prompt_mask, torch.ones_like(input_ids, dtype=torch.bool)], dim=1)
+        hidden = hidden + self.before(hidden, real)
+        logits = self.out(hidden + self.asked(hidden, memory))[:, cue.prompt_ids.shape[1] :]
+        return logits + cue.logit_bias[:, None]
+
+    def before(self, hidden: Tensor, real: Tensor) -> Tensor:
+        """Real places up to each one's own, one after the other."""
+        own = torch.eye(hidden.shape[1], dtype=torch.bool)
+        found = [
+            self.reading(hidden[:, place : place + 1], hidden[:, : place + 1], (real | own[place])[:, : place + 1])
+            for place in range(hidden.shape[1])
+        ]
+        return torch.cat(found, dim=1)
+
+    def step(self, input_ids: Tensor, memory: Features, cache: Any) -> tuple[Tensor, Any]:
+        if cache is None:
+            cue = self.cue(memory)
+            cache = {"seen": self.words(cue.prompt_ids), "real": cue.prompt_mask, "bias": cue.logit_bias}
+        hidden = self.words(input_ids)
+        seen, real = torch.cat([cache["seen"], hidden], dim=1), torch.cat([cache["real"], input_ids >= 0], dim=1)
+        hidden = hidden + self.reading(hidden, seen, real)
+        return self.out(hidden + self.asked(hidden, memory))[:, 0] + cache["bias"], {**cache, "seen": seen, "real": real}
+
+
+def wrong_cued(**methods: Callable[..., Any]) -> type[nn.Module]:
+    """``CuedDecoder`` with one method in place of another."""
+    return type("WrongCued", (CuedDecoder,), methods)
+
+
+def is_told_nothing(self: CuedDecoder, memory: Features) -> Cue:
+    cue = CuedDecoder.cue(self, memory)
+    return Cue(cue.prompt_ids[:, :0], cue.prompt_mask[:, :0], cue.logit_bias)
+
+
+def adds_no_bias(self: CuedDecoder, memory: Features) -> Cue:
+    cue = CuedDecoder.cue(self, memory)
+    return Cue(cue.prompt_ids, cue.prompt_mask, 0 * cue.logit_bias)
+
+
+def reads_padding_of_prompts(self: CuedDecoder, memory: Features) -> Cue:
+    cue = CuedDecoder.cue(self, memory)
+    return Cue(cue.prompt_ids, torch.ones_like(cue.prompt_mask), cue.logit_bias)
+
+
+def shares_the_bias(self: CuedDecoder, memory: Features) -> Cue:
+    cue = CuedDecoder.cue(self, memory)
+    return Cue(cue.prompt_ids, cue.prompt_mask, cue.logit_bias.mean(0, keepdim=True).expand_as(cue.logit_bias))
+
+
+def forgets_the_bias(self: CuedDecoder, ids: Tensor, memory: Features, cache: Any) -> tuple[Tensor, Any]:
+    logits, cache = CuedDecoder.step(self, ids, memory, cache)
+    return logits - cache["bias"], cache
+
+
+def reads_behind(self: CuedDecoder, hidden: Tensor, real: Tensor) -> Tensor:
+    return self.reading(hidden, hidden, real | torch.eye(hidden.shape[1], dtype=torch.bool)[0])
+
+
+def keeps_cues_of_its_own(self: CuedDecoder, ids: Tensor, memory: Features, cache: Any) -> tuple[Tensor, Any]:
+    logits, cache = CuedDecoder.step(self, ids, memory, cache)
+    self.first = cache["bias"] if len(ids) == 3 and not hasattr(self, "first") else self.first
+    return logits - cache["bias"] + self.first[torch.arange(len(ids)) % 3], cache
+
+
+def is_always_told(self: CuedDecoder, memory: Features) -> Cue:
+    cue = CuedDecoder.cue(self, memory)
+    return cue if memory.active_nodes is None else Cue(cue.prompt_ids, cue.prompt_mask, cue.logit_bias + 1)
+
+
+class HasADeadHint(CuedDecoder):
+    def __init__(self, tokenizer: ToyTokenizer, *, cues: Cues | None = None) -> None:
+        super().__init__(tokenizer, cues=cues)
+        self.hint = None if cues is None else nn.Parameter(torch.ones(3))
+
+
+def test_a_right_decoder_with_cues_passes() -> None:
+    assert failures("decoders", CuedDecoder) == {}
+
+
+@pytest.mark.parametrize(
+    ("component", "check", "sentence"),
+    [
+        (wrong_cued(step=RightDecoder.step), "cued steps", "with cues: the logits of cached step 0"),
+        (wrong_cued(step=forgets_the_bias), "cued steps", "with cues: the logits of cached step 0"),
+        (wrong_cued(cue=is_told_nothing), "cues are read", "does not read the words of its cues"),
+        (wrong_cued(cue=adds_no_bias), "cues are read", "does not add the bias"),
+        (wrong_cued(cue=reads_padding_of_prompts), "cues of another study", "mixes the cues of a batch"),
+        (wrong_cued(cue=shares_the_bias), "cues of another study", "mixes the cues of a batch"),
+        (wrong_cued(before=reads_behind), "no later word", "with cues looks ahead"),
+        (wrong_cued(step=keeps_cues_of_its_own), "go with their rows", "to rows [2, 1, 0] a step gives other logits"),
+        (wrong_cued(cue=is_always_told), "without active nodes", "is told something where no node is active"),
+        (HasADeadHint, "no parameter dead", "hint"),
+    ],
+)
+def test_wrong_use_of_cues_is_caught_by_its_check(failing: Failing, component: Any, check: str, sentence: str) -> None:
     assert sentence in failing("decoders", component, check)
