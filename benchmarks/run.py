@@ -21,7 +21,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-NAMES = ("training_loop", "films", "images", "generation", "causal_lm", "constant_floor", "warm_worker", "sharing", "start_up")
+NAMES = (
+    "training_loop",
+    "adapters",
+    "films",
+    "images",
+    "generation",
+    "causal_lm",
+    "constant_floor",
+    "warm_worker",
+    "sharing",
+    "start_up",
+)
 ROUNDS, QUICK_ROUNDS = 5, 3
 THREADS = 1
 

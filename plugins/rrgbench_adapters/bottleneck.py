@@ -43,7 +43,7 @@ class Bottleneck:
 
     def __call__(self) -> nn.Module:
         """The module: every parameter frozen but those of the small layers."""
-        layers = chosen("bottleneck", self.module, self.targets)
+        layers = chosen("bottleneck", self.module, self.targets, whole=self.whole)
         if self.targets is None:
             layers = last_of_blocks(layers, self.module)
         hold_statistics(self.module)

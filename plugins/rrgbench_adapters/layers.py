@@ -36,8 +36,15 @@ def adaptable(module: nn.Module) -> Names:
     }
 
 
-def chosen(adapter: str, module: nn.Module, targets: Sequence[str] | None, kinds: tuple[type, ...] | None = None) -> Names:
-    """The layers that ``targets`` name; without, every linear layer, and every convolution where there is no linear one.
+def chosen(
+    adapter: str,
+    module: nn.Module,
+    targets: Sequence[str] | None,
+    kinds: tuple[type, ...] | None = None,
+    whole: Sequence[str] = (),
+) -> Names:
+    """The layers that ``targets`` name; without, every linear layer, and every convolution where there is no linear one, but
+    those that are trained ``whole``.
 
     Raises:
         ConfigError: a target names no layer, or there is none to adapt.
@@ -50,6 +57,7 @@ def chosen(adapter: str, module: nn.Module, targets: Sequence[str] | None, kinds
                 some = ", ".join(sorted({name.rpartition(".")[2] for name in found})[:12]) or "none"
                 raise ConfigError(f"{told}: a target names no layer", got=pattern, expected=f"the end of a name: {some}")
         return {name: layer for name, layer in found.items() if named(name, targets)}
+    found = {name: layer for name, layer in found.items() if not any(named(part, whole) for part in _ends(name))}
     linear = {name: layer for name, layer in found.items() if isinstance(layer, LINEAR)}
     if not (linear or found):
         raise ConfigError(f"{told}: there is no layer to adapt", expected="linear layers or convolutions", hint="adapter: frozen")

@@ -47,7 +47,7 @@ class Lora:
 
     def __call__(self) -> nn.Module:
         """The module: every parameter frozen but those of the change."""
-        names = list(chosen("lora", self.module, self.targets))
+        names = list(chosen("lora", self.module, self.targets, whole=self.whole))
         return put_lora("lora", self.module, names, self.rank, self.alpha, self.dropout, self.whole)
 
     def merge(self) -> nn.Module:
@@ -80,7 +80,7 @@ class Ia3:
 
     def __call__(self) -> nn.Module:
         """The module: every parameter frozen but the factors."""
-        names = list(chosen("ia3", self.module, self.targets))
+        names = list(chosen("ia3", self.module, self.targets, whole=self.whole))
         inner = [name for name in chosen("ia3", self.module, self.inner) if name in names] if self.inner else []
         peft = library("ia3")
         return put("ia3", self.module, peft.IA3Config(target_modules=names, feedforward_modules=inner), self.whole)

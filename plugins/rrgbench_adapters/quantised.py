@@ -52,7 +52,7 @@ class Qlora:
     def __call__(self) -> nn.Module:
         """The module: its linear layers in 4 bits, every parameter frozen but those of the change."""
         quantise = _quantiser(self.kind, self.double, self.compute)
-        layers = chosen("qlora", self.module, self.targets, LINEAR)
+        layers = chosen("qlora", self.module, self.targets, LINEAR, self.whole)
         for name, layer in layers.items():
             replace_layer(self.module, name, quantise(layer))
         marked: Any = self.module

@@ -226,6 +226,16 @@ def test_what_is_named_whole_is_trained_whole() -> None:
 
 
 @pytest.mark.parametrize("adapter", [Lora, Ia3, Bottleneck])
+def test_what_is_trained_whole_is_not_adapted_unless_it_is_a_target(adapter: Any) -> None:
+    def under_the_first(**options: Any) -> set[str]:
+        names = trained(adapter(bert(), whole=["layer.0"], **options)())
+        return {name for name in names if ".layer.0." in name and any(word in name for word in ("lora", "ia3", "down", "up."))}
+
+    assert not under_the_first()
+    assert under_the_first(targets=["dense"])
+
+
+@pytest.mark.parametrize("adapter", [Lora, Ia3, Bottleneck])
 @pytest.mark.parametrize(
     ("options", "words"),
     [
