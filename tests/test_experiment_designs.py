@@ -175,6 +175,22 @@ def test_the_baseline_is_one_cell() -> None:
     assert "baseline matches no cell" in line
 
 
+def test_base_itself_can_be_the_baseline() -> None:
+    axes = {"fusion": ["gating"], "encoders.text": [None]}
+    for design in ("leave_one_out", "one_at_a_time"):
+        found = _resolve({"axes": axes, "design": design, "baseline": "base"})
+        assert found.baseline == found.cells[0].title == "fusion=concat, text=bert"
+    (line,) = _mistakes({"axes": AXES, "baseline": "base"})
+    assert "baseline in design grid; got base; expected values of axes" in line
+    (line,) = _mistakes({"axes": AXES, "baseline": "whole"})
+    assert "baseline; got 'whole'; expected" in line
+
+
+def test_a_mapping_beside_nothing_has_a_short_label() -> None:
+    assert value_labels([{"losses": {"cross_entropy": 1.0, "contrastive": 0.1}, "epochs": 3}, None]) == ["set", "none"]
+    assert value_labels([{"epochs": 3}, {"epochs": 4}]) == ["{epochs=3}", "{epochs=4}"]
+
+
 def test_a_baseline_that_is_the_same_cell_as_an_earlier_one_is_that_one() -> None:
     axes = {"fusion": ["gating", {"name": "gating", "heads": 8}, "concat"]}
     found = _resolve({"axes": axes, "baseline": {"fusion": {"name": "gating", "heads": 8}}})

@@ -44,7 +44,7 @@ class ExperimentConfig(Strict):
     protocol: Any = "raw"
     select: SelectConfig | None = None
     floors: list[Any] = []
-    baseline: dict[str, Any] = {}
+    baseline: dict[str, Any] | Literal["base"] = {}
     profiles: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")], dict[str, Any]] = {}
     """Name -> dotted path -> value: the same question at other sizes."""
 
@@ -166,6 +166,12 @@ class Experiment:
         rule = self.config.baseline
         if not rule:
             return None
+        if rule == "base":
+            if self.config.design not in ("one_at_a_time", "leave_one_out"):
+                expected = "values of axes: this design has no cell that is base unchanged"
+                raise ConfigError(f"baseline in design {self.config.design}", got="base", expected=expected)
+            values = {path: get_path(self.config.base, path) for path in self.config.axes}
+            rule = {path: None if value is ABSENT else value for path, value in values.items()}
         hits = where_matching(found, rule, self.config.base, "baseline")
         if len(hits) > 1:
             titles = " | ".join(found[hit].title for hit in hits[:3])

@@ -71,13 +71,27 @@ def _label(value: Any) -> str:
 
 
 def value_labels(values: Sequence[Any]) -> list[str]:
-    """Short labels: a component's name where that tells the values apart, else with its options, else as JSON."""
-    short = [str(v["name"]) if isinstance(v, Mapping) and isinstance(v.get("name"), str) else _label(v) for v in values]
+    """Short labels: a component's name (``set`` for a long mapping that is none) where that tells the values apart, else with its
+    options, else as JSON."""
+    short = [_short(value) for value in values]
     long = [_label(value) for value in values]
     for labels in (short, long):
         if len(set(labels)) == len(labels):
             return labels
     return [_label(value) if long.count(_label(value)) == 1 else _exact(value) for value in values]
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return _label(value)
+    if isinstance(value.get("name"), str):
+        return str(value["name"])
+    label = _label(value)
+    return label if len(label) <= _LONG else "set"
+
+
+_LONG = 40
+"""A mapping that is no component and whose label is longer (a whole stage) is ``set``, where that tells it apart."""
 
 
 def _exact(value: Any) -> str:
