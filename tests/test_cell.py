@@ -218,6 +218,7 @@ STAGE_CHANGES: dict[str, Any] = {
     "adapters": {"text": "frozen"},
     "losses": {"cross_entropy": 0.5},
     "epochs": 3,
+    "steps": 5,
     "rung": 2,
     "batch_size": 4,
     "lr": 2e-3,
@@ -233,6 +234,8 @@ STAGE_CHANGES: dict[str, Any] = {
     "cached": ["image"],
     "precision": "bf16",
 }
+INSTEAD = {"steps": "epochs"}
+"""Field of a stage -> the one that it stands for."""
 DECODING_CHANGES: dict[str, Any] = {
     "num_beams": 2,
     "max_new_tokens": 40,
@@ -262,6 +265,8 @@ def test_every_field_of_a_stage_counts_in_training_and_what_follows(field: str, 
     if field == "cached":  # only where the image encoder is frozen and films stay the same
         stage |= {"augment": False, "train": ["fusion", "decoder"]}
     before = toy.plan(monkeypatch, more | {"base.stages": {"s": stage}})
+    if field in INSTEAD:
+        stage |= {INSTEAD[field]: None}
     after = toy.plan(monkeypatch, more | {"base.stages": {"s": stage | {field: STAGE_CHANGES[field]}}})
     changed, same = _changed(before, after)
     assert same == ({"pixels"} if field != "rung" else set(toy.ids(before)))  # a rung as long as the stage cuts nothing

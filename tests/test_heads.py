@@ -84,7 +84,7 @@ def test_the_mean_is_over_real_tokens_alone() -> None:
 
 def test_heads_are_trained_whatever_a_stage_trains_and_have_their_own_rate() -> None:
     model = _aligning()
-    recipe = Recipe(train=("image",), lr={"default": 1e-3, "heads": 1e-2})
+    recipe = Recipe(epochs=1, train=("image",), lr={"default": 1e-3, "heads": 1e-2})
     with trained(model, recipe.train):
         counts = parameter_counts(model)
         peaks = {group["module"]: group["peak"] for group in make_optimizer(model, recipe).param_groups}

@@ -252,3 +252,29 @@ def test_without_sharing_every_run_has_its_own_steps(monkeypatch: pytest.MonkeyP
         step for step in alone.steps.values() if step.kind == "train" and step.payload["stage"].value["name"] == "unimodal"
     ]
     assert len(trained) == 4 * 2
+
+
+# The horizon of a stage.
+
+
+def _cuts(plan: Plan) -> list[list[int]]:
+    return [step.payload["epochs"] for step in _stage(plan, "fusion")]
+
+
+def test_a_horizon_in_steps_is_cut_into_rungs_of_epochs_as_the_studies_of_train_make_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Four studies in batches of two are two steps an epoch; the fourth epoch has one.
+    plan = toy.plan(monkeypatch, {"base.stages": {"fusion": {"steps": 7, "batch_size": 2, "rung": 3}}})
+    assert _cuts(plan) == [[0, 3], [3, 4]]
+    recipe = _stage(plan, "fusion")[0].payload["stage"].value["recipe"]
+    assert recipe["steps"] == 7
+    assert "epochs" not in recipe
+    assert _cuts(toy.plan(monkeypatch, {"base.stages": {"fusion": {"steps": 1}}})) == [[0, 1]]
+    assert _cuts(toy.plan(monkeypatch, {"base.stages": {"fusion": {}}})) == [[0, 10]]
+
+
+def test_a_stage_is_as_long_as_its_epochs_or_its_steps_say_and_not_both() -> None:
+    (line,) = _told({"base.stages": {"fusion": {"epochs": 2, "steps": 7}}})
+    told = "stages.fusion.epochs; got 2, and stages.fusion.steps 7; expected one of them. Hint: take the other out"
+    assert told in line

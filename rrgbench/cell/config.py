@@ -46,6 +46,9 @@ READS: Mapping[str, tuple[str, ...]] = {
 }
 """What a loss needs -> the parts of the model that it is made of. The text encoder reads reports where no other is named."""
 
+EPOCHS = 10
+"""The horizon of a stage that names neither epochs nor steps."""
+
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -57,7 +60,8 @@ class StageConfig(Strict):
     losses: dict[str, Any] = {"cross_entropy": 1.0}
     augment: bool = True
     cached: list[Literal["image"]] = []
-    epochs: Annotated[int, Field(ge=1)] = 10
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
     rung: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 16
     lr: Positive | dict[str, Positive] = 1e-3

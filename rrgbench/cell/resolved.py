@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell.config import EMBEDDINGS, HEADS, MASKS, DecodingConfig, StageConfig
+from rrgbench.cell.config import EMBEDDINGS, EPOCHS, HEADS, MASKS, DecodingConfig, StageConfig
 from rrgbench.identity import digest
+
+_HORIZON = {"epochs", "steps"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,15 @@ class Stage:
 
     def recipe(self) -> dict[str, Any]:
         """Everything but components, caching and the cutting into rungs, as JSON data."""
-        plain = self.config.model_dump(mode="json", exclude={"train", "adapters", "losses", "lr", "rung", "cached"})
-        return plain | {"train": list(self.train), "lr": dict(self.lr)}
+        plain = self.config.model_dump(mode="json", exclude={"train", "adapters", "losses", "lr", "rung", "cached"} | _HORIZON)
+        horizon = {"epochs": self.config.epochs or EPOCHS} if self.config.steps is None else {"steps": self.config.steps}
+        return plain | horizon | {"train": list(self.train), "lr": dict(self.lr)}
+
+    def epochs(self, studies: int) -> int:
+        """Epochs over ``studies`` of the train split that its horizon comes to; the last may be cut short by ``steps``."""
+        if self.config.steps is None:
+            return self.config.epochs or EPOCHS
+        return math.ceil(self.config.steps / max(1, math.ceil(studies / (self.config.batch_size * self.config.accumulate))))
 
     @cached_property
     def part(self) -> Part:

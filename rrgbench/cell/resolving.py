@@ -67,6 +67,9 @@ class _Resolver:
         rates = [module for module in config.lr if module != "default"] if isinstance(config.lr, dict) else []
         named = {"train": config.train or [], "adapters": list(config.adapters), "lr": rates}
         self.check_names(where, named)
+        if config.epochs is not None and config.steps is not None:
+            got = f"{config.epochs}, and {where}.steps {config.steps}"
+            self.mistake(f"{where}.epochs", got=got, expected="one of them", hint="take the other out, or set it to null")
         before = len(self.errors)
         losses = self.losses(f"{where}.losses", config.losses)
         if not losses:

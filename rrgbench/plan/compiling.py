@@ -152,7 +152,7 @@ class Compiler:
             if merged := replaced(held.get("carried", {}), stage):
                 held["merged"] = list(merged)
             rungs = []
-            for first, last in _cuts(stage):
+            for first, last in _cuts(stage, record.splits["train"].studies):
                 payload = {
                     "model": cell.parts(stage.modules, stage.needs),
                     "stage": stage.part,
@@ -370,10 +370,11 @@ def _inapplicable(metric: Component, about: Cell | Component, record: DataRecord
     return ""
 
 
-def _cuts(stage: Stage) -> Iterator[tuple[int, int]]:
-    rung = stage.config.rung or stage.config.epochs
-    for first in range(0, stage.config.epochs, rung):
-        yield first, min(first + rung, stage.config.epochs)
+def _cuts(stage: Stage, studies: int) -> Iterator[tuple[int, int]]:
+    epochs = stage.epochs(studies)
+    rung = stage.config.rung or epochs
+    for first in range(0, epochs, rung):
+        yield first, min(first + rung, epochs)
 
 
 def _both_sides(record: DataRecord, split: Split) -> dict[str, str]:

@@ -56,7 +56,7 @@ def train_rung(
         model: left with the weights after the rung.
         losses: label, weight and loss; their weighted sum is minimised.
         data: the train split, with targets.
-        recipe: how; its ``epochs`` are the whole horizon.
+        recipe: how, over the whole horizon.
         seed: of the run.
         epochs: those of this rung, counted from 0.
         start: the folder that the rung before wrote; None at epoch 0, where the weights are the model's own.
@@ -107,7 +107,6 @@ def _check(
     losses: Sequence[WeightedLoss], data: StudySet, recipe: Recipe, epochs: range, start: Path | None, device: str
 ) -> None:
     assert epochs.step == 1, "a rung is a run of epochs"
-    assert 0 <= epochs.start < epochs.stop <= recipe.epochs, f"rung {epochs} is not inside the horizon of {recipe.epochs} epochs"
     assert (start is None) == (epochs.start == 0), "a rung starts from the state before it, the first from none"
     if not losses:
         raise ConfigError("a stage of training needs a loss", hint="losses: {cross_entropy: 1.0}")
@@ -117,6 +116,8 @@ def _check(
         )
     if not len(data):
         raise ConfigError("there are no studies to train on")
+    horizon = recipe.epochs_over(len(data))
+    assert 0 <= epochs.start < epochs.stop <= horizon, f"rung {epochs} is not inside the horizon of {horizon} epochs"
     kind = torch.device(device).type
     if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", got=device, expected="cpu: this machine has no GPU that torch can use")
@@ -150,7 +151,7 @@ def _counted(on_progress: OnProgress | None, recipe: Recipe, epochs: range, stud
 
     def told(epoch: int, step: int, loss: float) -> None:
         if on_progress is not None:
-            on_progress(step - first, last - first, f"epoch {epoch + 1}/{recipe.epochs}, loss {loss:.4f}")
+            on_progress(step - first, last - first, f"epoch {epoch + 1}/{recipe.epochs_over(studies)}, loss {loss:.4f}")
 
     return told
 

@@ -21,7 +21,8 @@ class Recipe:
     Attributes:
         train: the modules to train (of image, text, knowledge, fusion, decoder); None trains whatever is not frozen. Heads are
             always trained.
-        epochs: the whole horizon, over all rungs.
+        epochs: the whole horizon, over all rungs; None where ``steps`` says it.
+        steps: the horizon in optimisation steps instead; its last epoch may be cut short.
         batch_size: studies a forward pass.
         lr: module -> peak learning rate; ``default`` is for those not named.
         weight_decay: of AdamW (Loshchilov and Hutter, 2019), on weights of two dimensions or more; not on biases and norms.
@@ -33,11 +34,11 @@ class Recipe:
         accumulate: batches a step of the optimiser.
         precision: ``no`` (float32), ``bf16`` or ``fp16`` (GPU only).
         augment: whether films are changed at random in training.
-        max_steps: optimisation steps after which training ends, whatever ``epochs`` says.
     """
 
     train: tuple[str, ...] | None = None
-    epochs: int = 1
+    epochs: int | None = None
+    steps: int | None = None
     batch_size: int = 16
     lr: Mapping[str, float] = field(default_factory=lambda: {"default": 1e-4})
     weight_decay: float = 0.01
@@ -50,10 +51,9 @@ class Recipe:
     accumulate: int = 1
     precision: Literal["no", "bf16", "fp16"] = "no"
     augment: bool = True
-    max_steps: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "step_size", "accumulate", "max_steps"):
+        for name in ("epochs", "batch_size", "step_size", "accumulate", "steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(name, got=value, expected="1 or more")
@@ -71,6 +71,8 @@ class Recipe:
             unknown = [word for word in words if word not in known]
             if unknown:
                 raise ConfigError(what, got=", ".join(unknown), expected=f"of {', '.join(known)}")
+        if (self.epochs is None) == (self.steps is None):
+            raise ConfigError("the horizon", got=f"epochs {self.epochs}, steps {self.steps}", expected="one of them")
 
     def rate(self, module: str) -> float:
         """The peak learning rate of a module."""
@@ -84,8 +86,11 @@ class Recipe:
 
     def horizon(self, studies: int) -> int:
         """Optimisation steps over all rungs."""
-        steps = self.epochs * self.steps_per_epoch(studies)
-        return steps if self.max_steps is None else min(steps, self.max_steps)
+        return (self.epochs or 0) * self.steps_per_epoch(studies) if self.steps is None else self.steps
+
+    def epochs_over(self, studies: int) -> int:
+        """Epochs over all rungs; the last may be cut short by ``steps``."""
+        return math.ceil(self.horizon(studies) / self.steps_per_epoch(studies))
 
     def factor(self, step: int, studies: int) -> float:
         """What the peak rates are multiplied with in optimisation step ``step`` (from 0); rungs need no state for it."""
