@@ -125,6 +125,14 @@ def test_a_cell_that_drops_something_is_the_cell_that_never_had_it() -> None:
         ({"encoders": {"image": "cnn", "audio": "x"}}, "encoders.audio: no such source"),
         ({"dataset": {"name": "rooted", "root": 3}}, "dataset.root; got 3; expected a folder"),
         ({"dataset": {"name": "rooted", "root": "~no-such-user/x"}}, "dataset.root; got '~no-such-user/x'; expected a folder"),
+        (
+            {"stages": {"s": {"global_batch": 50}}},
+            "stages.s.global_batch; got 50; expected a multiple of batch_size, 16. Hint: set stages.s.batch_size to a number",
+        ),
+        (
+            {"stages": {"s": {"global_batch": 64, "accumulate": 2}}},
+            "stages.s.global_batch; got 64, and stages.s.accumulate 2; expected one of them: 64 in batches of 16 accumulates 4",
+        ),
         ({"dataset": None}, "dataset; got None; expected the name of a datasets component"),
     ],
 )
@@ -230,6 +238,7 @@ STAGE_CHANGES: dict[str, Any] = {
     "gamma": 0.5,
     "clip_norm": None,
     "accumulate": 2,
+    "global_batch": 48,
     "augment": False,
     "cached": ["image"],
     "precision": "bf16",

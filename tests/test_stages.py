@@ -278,3 +278,16 @@ def test_a_stage_is_as_long_as_its_epochs_or_its_steps_say_and_not_both() -> Non
     (line,) = _told({"base.stages": {"fusion": {"epochs": 2, "steps": 7}}})
     told = "stages.fusion.epochs; got 2, and stages.fusion.steps 7; expected one of them. Hint: take the other out"
     assert told in line
+
+
+def test_a_global_batch_is_the_batches_that_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(**stage: Any) -> Plan:
+        return toy.plan(monkeypatch, {"base.stages": {"fusion": {"steps": 2, **stage}}})
+
+    plan = made(global_batch=64, batch_size=16)
+    assert _stage(plan, "fusion")[0].payload["stage"].value["recipe"]["accumulate"] == 4
+    spelled = (made(accumulate=4), made(accumulate=4, global_batch=64))
+    assert {toy.ids(other)["train"].pop() for other in (plan, *spelled)} == toy.ids(plan)["train"]
+    assert toy.ids(made(global_batch=16)) == toy.ids(made()), "one batch a step is what a stage has anyway"
+    # Four studies, three a step: two steps an epoch.
+    assert _cuts(made(global_batch=3, batch_size=1)) == [[0, 1]]

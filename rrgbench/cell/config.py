@@ -73,6 +73,7 @@ class StageConfig(Strict):
     gamma: Positive = 0.1
     clip_norm: Positive | None = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
+    global_batch: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["no", "bf16", "fp16"] = "no"
 
 

@@ -13,7 +13,8 @@ from rrgbench.catalogue import Component
 from rrgbench.cell.config import EMBEDDINGS, EPOCHS, HEADS, MASKS, DecodingConfig, StageConfig
 from rrgbench.identity import digest
 
-_HORIZON = {"epochs", "steps"}
+_NO_RECIPE = {"train", "adapters", "losses", "lr", "rung", "cached", "epochs", "steps", "accumulate", "global_batch"}
+"""What of a stage is no part of its recipe as it was written."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,23 @@ class Stage:
 
     def recipe(self) -> dict[str, Any]:
         """Everything but components, caching and the cutting into rungs, as JSON data."""
-        plain = self.config.model_dump(mode="json", exclude={"train", "adapters", "losses", "lr", "rung", "cached"} | _HORIZON)
+        plain = self.config.model_dump(mode="json", exclude=_NO_RECIPE)
         horizon = {"epochs": self.config.epochs or EPOCHS} if self.config.steps is None else {"steps": self.config.steps}
-        return plain | horizon | {"train": list(self.train), "lr": dict(self.lr)}
+        # Randomness goes by batch where a step of the optimiser has several; artifacts from before that are not taken for these.
+        batches = {"accumulate": self.accumulate} | ({"draws": "by batch"} if self.accumulate > 1 else {})
+        return plain | horizon | batches | {"train": list(self.train), "lr": dict(self.lr)}
+
+    @property
+    def accumulate(self) -> int:
+        """Batches a step of the optimiser."""
+        config = self.config
+        return config.accumulate if config.global_batch is None else config.global_batch // config.batch_size
 
     def epochs(self, studies: int) -> int:
         """Epochs over ``studies`` of the train split that its horizon comes to; the last may be cut short by ``steps``."""
         if self.config.steps is None:
             return self.config.epochs or EPOCHS
-        return math.ceil(self.config.steps / max(1, math.ceil(studies / (self.config.batch_size * self.config.accumulate))))
+        return math.ceil(self.config.steps / max(1, math.ceil(studies / (self.config.batch_size * self.accumulate))))
 
     @cached_property
     def part(self) -> Part:

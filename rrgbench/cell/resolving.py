@@ -67,9 +67,7 @@ class _Resolver:
         rates = [module for module in config.lr if module != "default"] if isinstance(config.lr, dict) else []
         named = {"train": config.train or [], "adapters": list(config.adapters), "lr": rates}
         self.check_names(where, named)
-        if config.epochs is not None and config.steps is not None:
-            got = f"{config.epochs}, and {where}.steps {config.steps}"
-            self.mistake(f"{where}.epochs", got=got, expected="one of them", hint="take the other out, or set it to null")
+        self.check_numbers(where, config)
         before = len(self.errors)
         losses = self.losses(f"{where}.losses", config.losses)
         if not losses:
@@ -106,6 +104,22 @@ class _Resolver:
         )
         self.check_cached(where, stage)
         return stage
+
+    def check_numbers(self, where: str, config: StageConfig) -> None:
+        """How long a stage lasts and how many studies a step sees is said once, in whole batches."""
+        if config.epochs is not None and config.steps is not None:
+            got = f"{config.epochs}, and {where}.steps {config.steps}"
+            self.mistake(f"{where}.epochs", got=got, expected="one of them", hint="take the other out, or set it to null")
+        whole, batch = config.global_batch, config.batch_size
+        if whole is None:
+            return
+        if whole % batch:
+            hint = f"set {where}.batch_size to a number that divides {whole}"
+            self.mistake(f"{where}.global_batch", got=whole, expected=f"a multiple of batch_size, {batch}", hint=hint)
+        elif config.accumulate not in (1, whole // batch):
+            got = f"{whole}, and {where}.accumulate {config.accumulate}"
+            expected = f"one of them: {whole} in batches of {batch} accumulates {whole // batch}"
+            self.mistake(f"{where}.global_batch", got=got, expected=expected)
 
     def modules(self, losses: Mapping[str, tuple[float, Component]]) -> tuple[str, ...]:
         """The parts of the model that losses read."""

@@ -23,7 +23,7 @@ def train(context: Context) -> Result:
     model, tokenizer = begin_stage(context, len(names))
     losses = [(label, float(weight), context.build(request)) for label, (weight, request) in stage["losses"].items()]
     model.needs = frozenset(need for _, _, loss in losses for need in loss.needs)
-    recipe = stage["recipe"]
+    recipe = {key: value for key, value in stage["recipe"].items() if key != "draws"}  # a mark in ids alone
     told = train_rung(
         model.to(context.device),
         losses,

@@ -49,8 +49,9 @@ def train_rung(
 ) -> dict[str, Any]:
     """Train some epochs of a horizon and write the state after them.
 
-    All randomness of an epoch comes from the seed and the epoch's number, so that one call, several rungs and a rung killed
-    and started again give the same bytes within a numerics domain.
+    All randomness of an epoch comes from the seed and the epoch's number (of a batch, from its own number, where a step of the
+    optimiser has several), so that one call, several rungs and a rung killed and started again give the same bytes within a
+    numerics domain.
 
     Args:
         model: left with the weights after the rung.
@@ -210,7 +211,7 @@ class _Rung:
                 break
             rates = self._set_rates(step)
             group = order[begin : begin + size]
-            values = self._step(group, f"epoch {epoch + 1}, step {step + 1}", told_sums)
+            values = self._step(group, step, f"epoch {epoch + 1}, step {step + 1}", told_sums)
             sums += values * len(group)
             seen += len(group)
             step += 1
@@ -231,7 +232,7 @@ class _Rung:
             group["lr"] = group["peak"] * factor
         return {f"lr.{group['module']}": group["lr"] for group in self.optimizer.param_groups}
 
-    def _step(self, group: list[int], where: str, told: dict[str, float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _step(self, group: list[int], step: int, where: str, told: dict[str, float]) -> np.ndarray[Any, np.dtype[np.float64]]:
         """One step of the optimiser over the batches of ``group``: the sum of losses and each loss, as means over studies. What
         losses tell beside it is added to ``told``, times the studies."""
         size = self.recipe.batch_size
@@ -239,6 +240,8 @@ class _Rung:
         for begin in range(0, len(group), size):
             chosen = group[begin : begin + size]
             last = begin + size >= len(group)
+            if self.recipe.accumulate > 1:
+                seed_everything(derive_seed(self.seed, "batch", step, begin // size))
             with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                 values = self._losses(chosen)
                 # A step over several batches minimises the mean over its studies, as one large batch would.
