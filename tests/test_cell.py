@@ -133,6 +133,12 @@ def test_a_cell_that_drops_something_is_the_cell_that_never_had_it() -> None:
             {"stages": {"s": {"global_batch": 64, "accumulate": 2}}},
             "stages.s.global_batch; got 64, and stages.s.accumulate 2; expected one of them: 64 in batches of 16 accumulates 4",
         ),
+        (
+            {"stages": {"s": {"early_stopping": {"patience": 2, "loss": "cross_entrpy"}}}},
+            "stages.s.early_stopping.loss: no such loss here; got 'cross_entrpy'. Hint: did you mean 'cross_entropy'?",
+        ),
+        ({"stages": {"s": {"early_stopping": {"on": "train"}}}}, "stages.s.early_stopping.patience is missing"),
+        ({"stages": {"s": {"early_stopping": {"patience": 1, "on": "test"}}}}, "stages.s.early_stopping.on; got 'test'"),
         ({"dataset": None}, "dataset; got None; expected the name of a datasets component"),
     ],
 )
@@ -242,6 +248,7 @@ STAGE_CHANGES: dict[str, Any] = {
     "augment": False,
     "cached": ["image"],
     "precision": "bf16",
+    "early_stopping": {"patience": 1},
 }
 INSTEAD = {"steps": "epochs"}
 """Field of a stage -> the one that it stands for."""

@@ -291,3 +291,48 @@ def test_a_global_batch_is_the_batches_that_it_is_made_of(monkeypatch: pytest.Mo
     assert toy.ids(made(global_batch=16)) == toy.ids(made()), "one batch a step is what a stage has anyway"
     # Four studies, three a step: two steps an epoch.
     assert _cuts(made(global_batch=3, batch_size=1)) == [[0, 1]]
+
+
+# Early stopping.
+
+STOPPING: dict[str, Any] = {"patience": 2}
+
+
+def test_a_stage_that_stops_early_reads_validate_as_it_reads_train_and_never_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {
+        "unimodal": LUNGS | {"early_stopping": STOPPING},
+        "fusion": FUSION | {"rung": 1, "early_stopping": STOPPING},
+    }
+    changes = {"base.stages": stages, "base.masks": "outline", "base.labels": "reader"}
+    plan = toy.plan(monkeypatch, changes)
+    (unimodal,), fusion = _stage(plan, "unimodal"), _stage(plan, "fusion")
+    assert set(unimodal.upstream) == {"pixels", "labels", "masks", "start", "validate_pixels", "validate_masks", "judged"}
+    assert set(fusion[0].upstream) == {"features", "start", "validate_features"}
+    for step in (unimodal, *fusion):
+        assert step.payload["validate"] == {"inputs": "validate inputs", "targets": "validate targets"}
+        told = [plan.steps[step_id].request() for step_id in plan.behind(step.id)]
+        assert "test inputs" not in str(told) and "test targets" not in str(told)
+
+    def trained(**sides: str) -> set[str]:
+        return toy.ids(toy.plan(monkeypatch, changes, toy.make_record(**sides)))["train"]
+
+    assert trained(test_targets="corrected", test_inputs="others") == trained()
+    assert not trained(validate_targets="corrected") & trained()
+
+
+def test_a_stage_that_stops_by_its_train_loss_reads_no_validate(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = toy.plan(monkeypatch, {"base.stages": {"fusion": {"epochs": 2, "early_stopping": STOPPING | {"on": "train"}}}})
+    (step,) = _stage(plan, "fusion")
+    assert set(step.upstream) == {"pixels", "start"}
+    assert "validate" not in step.payload
+
+
+@pytest.mark.parametrize(("need", "why"), [("samples", "draws reports"), ("report_nodes", "reads nodes of the graph")])
+def test_a_loss_that_cannot_be_told_on_validate_does_not_stop_by_it(need: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toy.Quiet, "needs", frozenset({need, "memory"}))
+    stage = {"losses": {"cross_entropy": 1.0, "quiet": 1.0}, "early_stopping": STOPPING}
+    known = {"base.encoders": {"image": "cnn", "knowledge": "gcn"}, "base.knowledge": {"annotator": "reader", "active": "all"}}
+    (line,) = _told(known | {"base.stages": {"fusion": stage}})
+    assert f"stages.fusion.early_stopping; got on validate, where quiet {why}" in line
+    for rule in ({"on": "train"}, {"loss": "cross_entropy"}):
+        assert toy.plan(monkeypatch, known | {"base.stages": {"fusion": stage | {"early_stopping": STOPPING | rule}}}).steps

@@ -52,6 +52,15 @@ EPOCHS = 10
 Positive = Annotated[float, Field(gt=0)]
 
 
+class StoppingConfig(Strict):
+    """When a stage ends before its horizon: a loss has not fallen for some epochs."""
+
+    patience: Annotated[int, Field(ge=1)]
+    on: Literal["validate", "train"] = "validate"
+    loss: str | None = None
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
 class StageConfig(Strict):
     """One named stage of training as an experiment writes it."""
 
@@ -75,6 +84,7 @@ class StageConfig(Strict):
     accumulate: Annotated[int, Field(ge=1)] = 1
     global_batch: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["no", "bf16", "fp16"] = "no"
+    early_stopping: StoppingConfig | None = None
 
 
 class DecodingConfig(Strict):

@@ -16,6 +16,8 @@ from rrgbench.identity import digest
 _NO_RECIPE = {"train", "adapters", "losses", "lr", "rung", "cached", "epochs", "steps", "accumulate", "global_batch"}
 """What of a stage is no part of its recipe as it was written."""
 
+_NEWER = {"early_stopping"}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -54,7 +56,14 @@ class Stage:
         horizon = {"epochs": self.config.epochs or EPOCHS} if self.config.steps is None else {"steps": self.config.steps}
         # Randomness goes by batch where a step of the optimiser has several; artifacts from before that are not taken for these.
         batches = {"accumulate": self.accumulate} | ({"draws": "by batch"} if self.accumulate > 1 else {})
+        # What is new in recipes stands in them where it is used: the ids of all others stay what they were.
+        plain = {key: value for key, value in plain.items() if value is not None or key not in _NEWER}
         return plain | horizon | batches | {"train": list(self.train), "lr": dict(self.lr)}
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether it reads validate, to end early."""
+        return self.config.early_stopping is not None and self.config.early_stopping.on == "validate"
 
     @property
     def accumulate(self) -> int:

@@ -103,6 +103,7 @@ class _Resolver:
             losses=losses,
         )
         self.check_cached(where, stage)
+        self.check_stopping(where, stage)
         return stage
 
     def check_numbers(self, where: str, config: StageConfig) -> None:
@@ -180,6 +181,23 @@ class _Resolver:
             self.mistake(
                 f"{where}.cached", got="films are augmented at random here", expected="films that stay the same", hint=hint
             )
+
+    def check_stopping(self, where: str, stage: Stage) -> None:
+        """Early stopping judges by losses of the stage, on validate by those that can be told there."""
+        rule = stage.config.early_stopping
+        if rule is None:
+            return
+        if rule.loss is not None and rule.loss not in stage.losses:
+            hint = did_you_mean(rule.loss, tuple(stage.losses))
+            self.mistake(f"{where}.early_stopping.loss: no such loss here", got=repr(rule.loss), hint=hint)
+            return
+        judged = {label: {*loss.attributes["needs"]} for label, (_, loss) in stage.losses.items() if rule.loss in (None, label)}
+        for label, needs in judged.items() if rule.on == "validate" else ():
+            if unknown := needs & {"samples", "report_nodes"}:
+                why = "draws reports" if "samples" in unknown else "reads nodes of the graph that train reports state"
+                got = f"on validate, where {label} {why}"
+                hint = f"set {where}.early_stopping.loss to another of its losses, or `on: train`"
+                self.mistake(f"{where}.early_stopping", got=got, expected="a loss that can be told on validate", hint=hint)
 
     def losses(self, where: str, given: Mapping[str, Any]) -> dict[str, tuple[float, Component]]:
         """The losses that apply to the cell; one that is null is left out."""

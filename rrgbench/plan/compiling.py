@@ -16,6 +16,7 @@ from rrgbench.identity import digest
 from rrgbench.plan.knowing import Finals, knowledge
 from rrgbench.plan.naming import metric_keys, value_names
 from rrgbench.plan.steps import RESAMPLES, RowPlan, Step
+from rrgbench.plan.validating import validated
 from rrgbench.types import Split
 
 
@@ -166,8 +167,12 @@ class Compiler:
                 films |= knowledge(self, cell, record, "train", stage.modules, finals, seed)
                 upstream = films | self.labels(cell, record, "train", asked) | {"start": (rungs[-1],) if rungs else start}
                 upstream |= self.masks(cell, record, "train", bool(stage.needs & MASKS))
+                if stage.is_validated:
+                    payload["validate"] = _both_sides(record, "validate")
+                    upstream |= validated(self, cell, stage, record, finals, seed, asked)
                 title = f"train {stage.name} {first + 1}-{last} of {_who(cell, stage)}, seed {seed}"
-                step = Step("train", title, payload, upstream, seed, _folders(record, "train"), record.license)
+                folders = _folders(record, "train") | (_folders(record, "validate") if stage.is_validated else {})
+                step = Step("train", title, payload, upstream, seed, folders, record.license)
                 rungs.append(self.add(step))
             finals.append((stage, rungs[-1]))
         return Trained(tuple(finals), tuple(rungs))

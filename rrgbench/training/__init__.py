@@ -6,5 +6,17 @@ from rrgbench.training.loop import WeightedLoss, train_rung
 from rrgbench.training.process import numerics_domain, reset_process
 from rrgbench.training.recipe import Recipe
 from rrgbench.training.state import load_model, load_parts, save_model
+from rrgbench.training.stopping import EarlyStopping, has_stopped
 
-__all__ = ["Recipe", "WeightedLoss", "load_model", "load_parts", "numerics_domain", "reset_process", "save_model", "train_rung"]
+__all__ = [
+    "EarlyStopping",
+    "Recipe",
+    "WeightedLoss",
+    "has_stopped",
+    "load_model",
+    "load_parts",
+    "numerics_domain",
+    "reset_process",
+    "save_model",
+    "train_rung",
+]

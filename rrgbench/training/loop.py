@@ -23,7 +23,8 @@ from rrgbench.interfaces import Loss
 from rrgbench.model import Model
 from rrgbench.training.process import reset_accelerate, seed_everything
 from rrgbench.training.recipe import Recipe, make_optimizer, parameter_counts, trained
-from rrgbench.training.state import Progress, Scratch, load_state, save_state
+from rrgbench.training.state import Progress, Scratch, load_best, load_state, save_state, snapshot
+from rrgbench.training.stopping import EarlyStopping
 
 WeightedLoss = tuple[str, float, Loss]
 """A label, a weight, and the loss."""
@@ -43,6 +44,7 @@ def train_rung(
     start: Path | None,
     out: Path,
     scratch: Path | None = None,
+    validate: StudySet | None = None,
     device: str = "cpu",
     on_progress: OnProgress | None = None,
     on_epoch: OnEpoch | None = None,
@@ -61,15 +63,18 @@ def train_rung(
         seed: of the run.
         epochs: those of this rung, counted from 0.
         start: the folder that the rung before wrote; None at epoch 0, where the weights are the model's own.
-        out: an existing folder for ``model.safetensors``, ``optimizer.safetensors`` and ``state.json``.
+        out: an existing folder for ``model.safetensors``, ``optimizer.safetensors`` and ``state.json``; with early stopping the
+            weights are those of the best epoch, and ``newest.safetensors`` holds those to go on from where they differ.
         scratch: where a state is kept at the end of every epoch, to resume from; None keeps none.
+        validate: the validate split, with targets, where early stopping judges by it.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         on_progress: told of optimisation steps done, all of the rung, and a note.
         on_epoch: told ``loss``, ``loss.<label>`` and what a loss tells beside it (means over studies), ``lr.<module>``,
             ``seconds``, ``studies_per_second``.
 
     Returns:
-        ``epochs``: the scores of each epoch of the rung, without times; ``steps``: optimisation steps so far;
+        ``epochs``: the scores of each epoch of the rung, without times; ``steps``: optimisation steps so far; ``stopped``: why
+        training ended early, else None;
         ``parameters``: module -> total and trainable; ``seconds`` and ``studies_per_second`` of the rung, over all its attempts.
 
     Raises:
@@ -79,25 +84,26 @@ def train_rung(
         PluginError: a loss is not a scalar.
         RRGBenchError: a loss is not finite; names epoch, step and the losses.
     """
-    _check(losses, data, recipe, epochs, start, device)
-    with trained(model, recipe.train), closing(_Rung.begin(model, losses, data, recipe, seed, device)) as rung:
+    _check(losses, data, validate, recipe, epochs, start, device)
+    with trained(model, recipe.train), closing(_Rung.begin(model, losses, data, validate, recipe, seed, device)) as rung:
         kept = Scratch(scratch) if scratch is not None else None
         progress, clock = _resume(rung, kept, start, epochs)
         told = _counted(on_progress, recipe, epochs, len(data))
-        for epoch in range(progress.epoch, epochs.stop):
-            began = time.perf_counter()
+        while progress.epoch < epochs.stop and not progress.stopped:
+            epoch, began = progress.epoch, time.perf_counter()
             progress, scores = rung.epoch(progress, told)
             seconds = time.perf_counter() - began
             clock[str(epoch)] = seconds
             if kept is not None and epoch + 1 < epochs.stop:
-                kept.save(model, rung.optimizer, progress, clock)
+                kept.save(model, rung.optimizer, progress, clock, rung.best)
             if on_epoch is not None:
                 on_epoch(epoch, {**scores, "seconds": seconds, "studies_per_second": len(data) / seconds})
-        save_state(out, model, rung.optimizer, progress)
+        save_state(out, model, rung.optimizer, progress, rung.best)
         total = sum(clock.values())
         return {
             "epochs": [dict(scores) for scores in progress.history[epochs.start :]],
             "steps": progress.step,
+            "stopped": recipe.early_stopping.why(progress) if recipe.early_stopping and progress.stopped else None,
             "parameters": parameter_counts(model),
             "seconds": total,
             "studies_per_second": len(data) * len(clock) / total if total else 0.0,
@@ -105,7 +111,13 @@ def train_rung(
 
 
 def _check(
-    losses: Sequence[WeightedLoss], data: StudySet, recipe: Recipe, epochs: range, start: Path | None, device: str
+    losses: Sequence[WeightedLoss],
+    data: StudySet,
+    validate: StudySet | None,
+    recipe: Recipe,
+    epochs: range,
+    start: Path | None,
+    device: str,
 ) -> None:
     assert epochs.step == 1, "a rung is a run of epochs"
     assert (start is None) == (epochs.start == 0), "a rung starts from the state before it, the first from none"
@@ -119,6 +131,7 @@ def _check(
         raise ConfigError("there are no studies to train on")
     horizon = recipe.epochs_over(len(data))
     assert 0 <= epochs.start < epochs.stop <= horizon, f"rung {epochs} is not inside the horizon of {horizon} epochs"
+    _check_stopping(losses, validate, recipe.early_stopping)
     kind = torch.device(device).type
     if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", got=device, expected="cpu: this machine has no GPU that torch can use")
@@ -126,20 +139,39 @@ def _check(
         raise ConfigError("precision", got="fp16 on a CPU", expected="no or bf16", hint="fp16 needs a GPU")
 
 
+def _check_stopping(losses: Sequence[WeightedLoss], validate: StudySet | None, rule: EarlyStopping | None) -> None:
+    labels = [label for label, _, _ in losses]
+    if rule is None:
+        return
+    if rule.loss is not None and rule.loss not in labels:
+        raise ConfigError("early_stopping.loss", got=rule.loss, expected=f"one of {', '.join(labels)}")
+    if rule.on == "validate":
+        if validate is None or not len(validate):
+            raise ConfigError("early_stopping judges by validate", got="no studies of it", hint="early_stopping: {on: train}")
+        judged = [loss for label, _, loss in losses if rule.loss in (None, label)]
+        if any(hasattr(loss, "sampling") for loss in judged):
+            raise ConfigError("early_stopping judges by validate", got="a loss that draws reports", hint="name another loss")
+
+
 def _resume(rung: _Rung, kept: Scratch | None, start: Path | None, epochs: range) -> tuple[Progress, dict[str, float]]:
     """The newest state of this rung, else the one before it, else nothing."""
     clock: dict[str, float] = {}
     found = kept.load(rung.model, rung.optimizer) if kept is not None else None
+    folder = start
     if found is not None:
-        progress, clock = found
+        folder, progress, clock = found
     elif start is not None:
         progress = load_state(start, rung.model, rung.optimizer)
-        if progress.epoch != epochs.start:
+        if progress.epoch != epochs.start and not progress.stopped:
             raise StoreError(
                 f"{start} is not the state before this rung", got=f"epoch {progress.epoch}", expected=f"epoch {epochs.start}"
             )
     else:
         progress = Progress()
+    if folder is not None and progress.best is not None:
+        rung.best.update(snapshot(rung.model, rung.parameters))
+        if not progress.newest_is_best:
+            rung.best.update(load_best(folder, rung.best))
     if progress.scaler is not None and rung.accelerator.scaler is not None:
         rung.accelerator.scaler.load_state_dict(dict(progress.scaler))
     return progress, clock
@@ -162,6 +194,7 @@ class _Rung:
     model: Model
     losses: Sequence[WeightedLoss]
     data: StudySet
+    validate: StudySet | None
     recipe: Recipe
     seed: int
     device: torch.device
@@ -170,9 +203,20 @@ class _Rung:
     wrapped: Any
     stepper: Any
     parameters: list[nn.Parameter]
+    best: dict[str, Tensor]
+    """What the weights of the best epoch have other than the model's; empty without early stopping."""
 
     @classmethod
-    def begin(cls, model: Model, losses: Sequence[WeightedLoss], data: StudySet, recipe: Recipe, seed: int, device: str) -> _Rung:
+    def begin(
+        cls,
+        model: Model,
+        losses: Sequence[WeightedLoss],
+        data: StudySet,
+        validate: StudySet | None,
+        recipe: Recipe,
+        seed: int,
+        device: str,
+    ) -> _Rung:
         place = torch.device(device)
         reset_accelerate()
         # Accumulation is done here: accelerate's own runs on over the ends of epochs unless it also makes the batches.
@@ -188,7 +232,7 @@ class _Rung:
         optimizer = make_optimizer(model, recipe)
         wrapped, stepper = accelerator.prepare(model, optimizer, device_placement=[False, False])
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        return cls(model, losses, data, recipe, seed, place, accelerator, optimizer, wrapped, stepper, parameters)
+        return cls(model, losses, data, validate, recipe, seed, place, accelerator, optimizer, wrapped, stepper, parameters, {})
 
     def close(self) -> None:
         """Give the model back without what accelerate put round it."""
@@ -221,10 +265,34 @@ class _Rung:
             names = ["loss", *(f"loss.{label}" for label, _, _ in self.losses)]
             more = {name: value / seen for name, value in told_sums.items()}
             scores = {**dict(zip(names, (sums / seen).tolist(), strict=True)), **more, **rates}
+        scores |= self._judged(f"epoch {epoch + 1}, validate")
         scaler = self.accelerator.scaler
         state = None if scaler is None else {key: float(value) for key, value in scaler.state_dict().items()}
         after = replace(progress, epoch=epoch + 1, step=step, history=(*progress.history, scores), scaler=state)
+        if recipe.early_stopping is not None:
+            after = recipe.early_stopping.judged(after)
+            if after.newest_is_best:
+                self.best.update(snapshot(self.model, self.parameters))
         return after, scores
+
+    def _judged(self, where: str) -> dict[str, float]:
+        """The losses that early stopping reads on validate, as means over studies: in evaluation mode, the same batches and the
+        same chances (of masked words) after every epoch."""
+        rule = self.recipe.early_stopping
+        if rule is None or rule.on != "validate" or self.validate is None:
+            return {}
+        losses = [loss for loss in self.losses if rule.loss in (None, loss[0])]
+        total, size = torch.zeros(len(losses) + 1, device=self.device, dtype=torch.float64), self.recipe.batch_size
+        self.model.eval()
+        with torch.no_grad():
+            for begin in range(0, len(self.validate), size):
+                chosen = list(range(begin, min(begin + size, len(self.validate))))
+                seed_everything(derive_seed(self.seed, "validate", begin // size))
+                total += self._values(self.validate, chosen, losses).double() * (len(chosen) / len(self.validate))
+        means: np.ndarray[Any, np.dtype[np.float64]] = total.cpu().numpy()
+        self._finite(means, losses, where)
+        names = [f"validate.loss.{label}" for label, _, _ in losses]
+        return dict(zip(names if rule.loss else ["validate.loss", *names], means[1 if rule.loss else 0 :].tolist(), strict=True))
 
     def _set_rates(self, step: int) -> dict[str, float]:
         factor = self.recipe.factor(step, len(self.data))
@@ -243,7 +311,7 @@ class _Rung:
             if self.recipe.accumulate > 1:
                 seed_everything(derive_seed(self.seed, "batch", step, begin // size))
             with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
-                values = self._losses(chosen)
+                values = self._learnt(chosen)
                 # A step over several batches minimises the mean over its studies, as one large batch would.
                 self.accelerator.backward(values[0] * (len(chosen) / len(group)))
             total += values.detach().double() * (len(chosen) / len(group))
@@ -251,35 +319,41 @@ class _Rung:
                 for name, value in getattr(loss, "told", dict)().items():
                     told[f"loss.{label}.{name}"] = told.get(f"loss.{label}.{name}", 0.0) + float(value) * len(chosen)
         means: np.ndarray[Any, np.dtype[np.float64]] = total.cpu().numpy()
-        self._finite(means, where)
+        self._finite(means, self.losses, where)
         if self.recipe.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
         self.stepper.step()
         self.stepper.zero_grad()
         return means
 
-    def _losses(self, chosen: list[int]) -> Tensor:
+    def _learnt(self, chosen: list[int]) -> Tensor:
+        """``_values`` of a batch of train that something can be learnt from."""
+        values = self._values(self.data, chosen, self.losses)
+        if not values.requires_grad:
+            labels = ", ".join(label for label, _, _ in self.losses)
+            raise ConfigError("the losses depend on nothing that is trained", got=labels, hint="train a module that they read")
+        return values
+
+    def _values(self, data: StudySet, chosen: list[int], losses: Sequence[WeightedLoss]) -> Tensor:
         """(1 + number of losses): their weighted sum, and each."""
-        batch = self.data.inputs_batch(chosen).to(self.device)
-        targets = self.data.targets_batch(chosen).to(self.device)
-        drawn = [{"sampling": loss.sampling} for _, _, loss in self.losses if hasattr(loss, "sampling")]
+        batch = data.inputs_batch(chosen).to(self.device)
+        targets = data.targets_batch(chosen).to(self.device)
+        drawn = [{"sampling": loss.sampling} for _, _, loss in losses if hasattr(loss, "sampling")]
         with self.accelerator.autocast():
             output = self.wrapped(batch, targets, **(drawn[0] if drawn else {}))
-            values = [loss(output, targets) for _, _, loss in self.losses]
-        for (label, _, _), value in zip(self.losses, values, strict=True):
+            values = [loss(output, targets) for _, _, loss in losses]
+        for (label, _, _), value in zip(losses, values, strict=True):
             if not isinstance(value, Tensor) or value.dim():
                 got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
                 raise PluginError(f"loss {label}", got=got, expected="a scalar tensor")
         each = torch.stack([value.float() for value in values])
-        weighted = torch.stack([value.float() * weight for (_, weight, _), value in zip(self.losses, values, strict=True)]).sum()
-        if not weighted.requires_grad:
-            labels = ", ".join(label for label, _, _ in self.losses)
-            raise ConfigError("the losses depend on nothing that is trained", got=labels, hint="train a module that they read")
+        weighted = torch.stack([value.float() * weight for (_, weight, _), value in zip(losses, values, strict=True)]).sum()
         return torch.cat([weighted[None], each])
 
-    def _finite(self, means: np.ndarray[Any, np.dtype[np.float64]], where: str) -> None:
+    @staticmethod
+    def _finite(means: np.ndarray[Any, np.dtype[np.float64]], losses: Sequence[WeightedLoss], where: str) -> None:
         if not np.isfinite(means).all():
-            told = ", ".join(f"{label} {value:g}" for (label, _, _), value in zip(self.losses, means[1:].tolist(), strict=True))
+            told = ", ".join(f"{label} {value:g}" for (label, _, _), value in zip(losses, means[1:].tolist(), strict=True))
             raise RRGBenchError(
                 f"{where}: the loss is not finite", got=told, hint="try a lower lr, clip_norm, or another precision"
             )

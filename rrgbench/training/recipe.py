@@ -12,6 +12,7 @@ import torch
 
 from rrgbench.errors import ConfigError
 from rrgbench.model import MODULES, Model
+from rrgbench.training.stopping import EarlyStopping
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Recipe:
         accumulate: batches a step of the optimiser.
         precision: ``no`` (float32), ``bf16`` or ``fp16`` (GPU only).
         augment: whether films are changed at random in training.
+        early_stopping: when training ends before the horizon; the weights of the best epoch are kept then.
     """
 
     train: tuple[str, ...] | None = None
@@ -51,6 +53,7 @@ class Recipe:
     accumulate: int = 1
     precision: Literal["no", "bf16", "fp16"] = "no"
     augment: bool = True
+    early_stopping: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "step_size", "accumulate", "steps"):
