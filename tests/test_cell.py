@@ -139,6 +139,19 @@ def test_a_cell_that_drops_something_is_the_cell_that_never_had_it() -> None:
         ),
         ({"stages": {"s": {"early_stopping": {"on": "train"}}}}, "stages.s.early_stopping.patience is missing"),
         ({"stages": {"s": {"early_stopping": {"patience": 1, "on": "test"}}}}, "stages.s.early_stopping.on; got 'test'"),
+        (
+            {"stages": {"s": {"unfreeze": {"imgae": {"*": 1}}}}},
+            "stages.s.unfreeze: no such module; got 'imgae'. Hint: did you mean",
+        ),
+        ({"stages": {"s": {"unfreeze": {"image": {}}}}}, "stages.s.unfreeze.image; got {}; expected at least 1 item"),
+        (
+            {"stages": {"s": {"train": ["fusion"], "unfreeze": {"image": {"*": 1}}}}},
+            "stages.s.unfreeze.image; got a module that is not trained here. Hint: add it to stages.s.train",
+        ),
+        (
+            {"stages": {"s": {"epochs": 3, "unfreeze": {"image": {"layer4": 3}}}}},
+            "stages.s.unfreeze.image.layer4; got epoch 3; expected under 3, from 0",
+        ),
         ({"dataset": None}, "dataset; got None; expected the name of a datasets component"),
     ],
 )
@@ -249,6 +262,7 @@ STAGE_CHANGES: dict[str, Any] = {
     "cached": ["image"],
     "precision": "bf16",
     "early_stopping": {"patience": 1},
+    "unfreeze": {"fusion": {"*": 1}},
 }
 INSTEAD = {"steps": "epochs"}
 """Field of a stage -> the one that it stands for."""

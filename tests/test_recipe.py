@@ -34,8 +34,9 @@ def test_rates_follow_the_schedule_over_the_whole_horizon(recipe: Recipe, factor
 
 def test_rates_go_by_module_and_norms_and_biases_do_not_decay():
     model = toys.make_model()
-    with trained(model, ("image", "decoder")):
-        groups = make_optimizer(model, Recipe(epochs=1, lr={"default": 1e-3, "image": 1e-5}, weight_decay=0.1)).param_groups
+    recipe = Recipe(epochs=1, train=("image", "decoder"), lr={"default": 1e-3, "image": 1e-5}, weight_decay=0.1)
+    with trained(model, recipe):
+        groups = make_optimizer(model, recipe).param_groups
     assert [(group["module"], group["peak"], group["weight_decay"]) for group in groups] == [
         ("image", 1e-5, 0.1), ("image", 1e-5, 0.0), ("decoder", 1e-3, 0.1), ("decoder", 1e-3, 0.0),
     ]  # fmt: skip
@@ -58,6 +59,7 @@ def test_rates_go_by_module_and_norms_and_biases_do_not_decay():
         ({"precision": "int8"}, "precision; got int8"),
         ({"warmup": -1}, "warmup"),
         ({"clip_norm": 0.0}, "clip_norm"),
+        ({"epochs": 1, "unfreeze": {"imgae": {"*": 0}}}, "unfreeze; got imgae; expected of image, text"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(wrong: dict, told: str):

@@ -84,6 +84,7 @@ class StageConfig(Strict):
     accumulate: Annotated[int, Field(ge=1)] = 1
     global_batch: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["no", "bf16", "fp16"] = "no"
+    unfreeze: dict[str, Annotated[dict[str, Annotated[int, Field(ge=0)]], Field(min_length=1)]] = {}
     early_stopping: StoppingConfig | None = None
 
 

@@ -13,7 +13,7 @@ from rrgbench.catalogue import Component
 from rrgbench.cell.config import EMBEDDINGS, EPOCHS, HEADS, MASKS, DecodingConfig, StageConfig
 from rrgbench.identity import digest
 
-_NO_RECIPE = {"train", "adapters", "losses", "lr", "rung", "cached", "epochs", "steps", "accumulate", "global_batch"}
+_NO_RECIPE = {"train", "adapters", "losses", "lr", "rung", "cached", "epochs", "steps", "accumulate", "global_batch", "unfreeze"}
 """What of a stage is no part of its recipe as it was written."""
 
 _NEWER = {"early_stopping"}
@@ -58,6 +58,8 @@ class Stage:
         batches = {"accumulate": self.accumulate} | ({"draws": "by batch"} if self.accumulate > 1 else {})
         # What is new in recipes stands in them where it is used: the ids of all others stay what they were.
         plain = {key: value for key, value in plain.items() if value is not None or key not in _NEWER}
+        unfreeze = {module: self.config.unfreeze[module] for module in self.train if module in self.config.unfreeze}
+        plain |= {"unfreeze": unfreeze} if unfreeze else {}
         return plain | horizon | batches | {"train": list(self.train), "lr": dict(self.lr)}
 
     @property

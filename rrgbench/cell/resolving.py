@@ -8,7 +8,7 @@ from typing import Any
 
 from rrgbench.catalogue import Catalogue, Component, did_you_mean
 from rrgbench.catalogue.component import FileOption
-from rrgbench.cell.config import HEADS, MASKS, MODULES, READS, CellConfig, StageConfig
+from rrgbench.cell.config import EPOCHS, HEADS, MASKS, MODULES, READS, CellConfig, StageConfig
 from rrgbench.cell.knowing import resolve_knowledge
 from rrgbench.cell.resolved import Cell, Stage, carried, replaced
 from rrgbench.errors import ConfigError, RRGBenchError, collect
@@ -65,7 +65,7 @@ class _Resolver:
         order is not in ids."""
         where = f"stages.{name}"
         rates = [module for module in config.lr if module != "default"] if isinstance(config.lr, dict) else []
-        named = {"train": config.train or [], "adapters": list(config.adapters), "lr": rates}
+        named = {"train": config.train or [], "adapters": list(config.adapters), "lr": rates, "unfreeze": list(config.unfreeze)}
         self.check_names(where, named)
         self.check_numbers(where, config)
         before = len(self.errors)
@@ -104,6 +104,7 @@ class _Resolver:
         )
         self.check_cached(where, stage)
         self.check_stopping(where, stage)
+        self.check_unfreezing(where, stage)
         return stage
 
     def check_numbers(self, where: str, config: StageConfig) -> None:
@@ -198,6 +199,16 @@ class _Resolver:
                 got = f"on validate, where {label} {why}"
                 hint = f"set {where}.early_stopping.loss to another of its losses, or `on: train`"
                 self.mistake(f"{where}.early_stopping", got=got, expected="a loss that can be told on validate", hint=hint)
+
+    def check_unfreezing(self, where: str, stage: Stage) -> None:
+        """What is opened later is trained, and opened before the stage is over."""
+        for module, patterns in stage.config.unfreeze.items():
+            if module in stage.modules and module not in stage.train:
+                hint = f"add it to {where}.train"
+                self.mistake(f"{where}.unfreeze.{module}", got="a module that is not trained here", hint=hint)
+            for pattern, epoch in patterns.items():
+                if stage.config.steps is None and epoch >= (epochs := stage.config.epochs or EPOCHS):
+                    self.mistake(f"{where}.unfreeze.{module}.{pattern}", got=f"epoch {epoch}", expected=f"under {epochs}, from 0")
 
     def losses(self, where: str, given: Mapping[str, Any]) -> dict[str, tuple[float, Component]]:
         """The losses that apply to the cell; one that is null is left out."""

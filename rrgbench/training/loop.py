@@ -25,6 +25,7 @@ from rrgbench.training.process import reset_accelerate, seed_everything
 from rrgbench.training.recipe import Recipe, make_optimizer, parameter_counts, trained
 from rrgbench.training.state import Progress, Scratch, load_best, load_state, save_state, snapshot
 from rrgbench.training.stopping import EarlyStopping
+from rrgbench.training.unfreezing import Openings
 
 WeightedLoss = tuple[str, float, Loss]
 """A label, a weight, and the loss."""
@@ -78,14 +79,18 @@ def train_rung(
         ``parameters``: module -> total and trainable; ``seconds`` and ``studies_per_second`` of the rung, over all its attempts.
 
     Raises:
-        ConfigError: nothing to train, no losses, no studies, two losses that draw reports, or a precision that the device does
-            not have.
+        ConfigError: nothing to train, no losses, no studies, two losses that draw reports, a precision that the device does not
+            have, early stopping without what it judges by, or nothing to unfreeze.
         StoreError: ``start`` is not the state before this rung.
         PluginError: a loss is not a scalar.
         RRGBenchError: a loss is not finite; names epoch, step and the losses.
     """
     _check(losses, data, validate, recipe, epochs, start, device)
-    with trained(model, recipe.train), closing(_Rung.begin(model, losses, data, validate, recipe, seed, device)) as rung:
+    with (
+        trained(model, recipe) as openings,
+        closing(_Rung.begin(model, losses, data, validate, recipe, openings, seed, device)) as rung,
+    ):
+        counts = parameter_counts(model)
         kept = Scratch(scratch) if scratch is not None else None
         progress, clock = _resume(rung, kept, start, epochs)
         told = _counted(on_progress, recipe, epochs, len(data))
@@ -104,7 +109,7 @@ def train_rung(
             "epochs": [dict(scores) for scores in progress.history[epochs.start :]],
             "steps": progress.step,
             "stopped": recipe.early_stopping.why(progress) if recipe.early_stopping and progress.stopped else None,
-            "parameters": parameter_counts(model),
+            "parameters": counts,
             "seconds": total,
             "studies_per_second": len(data) * len(clock) / total if total else 0.0,
         }
@@ -131,6 +136,9 @@ def _check(
         raise ConfigError("there are no studies to train on")
     horizon = recipe.epochs_over(len(data))
     assert 0 <= epochs.start < epochs.stop <= horizon, f"rung {epochs} is not inside the horizon of {horizon} epochs"
+    late = [f"{module}.{pattern}" for module, parts in recipe.unfreeze.items() for pattern in parts if parts[pattern] >= horizon]
+    if late:
+        raise ConfigError(f"unfreeze.{late[0]}", got="an epoch after the last", expected=f"under {horizon}")
     _check_stopping(losses, validate, recipe.early_stopping)
     kind = torch.device(device).type
     if kind == "cuda" and not torch.cuda.is_available():
@@ -196,6 +204,7 @@ class _Rung:
     data: StudySet
     validate: StudySet | None
     recipe: Recipe
+    openings: Openings
     seed: int
     device: torch.device
     accelerator: Accelerator
@@ -214,6 +223,7 @@ class _Rung:
         data: StudySet,
         validate: StudySet | None,
         recipe: Recipe,
+        openings: Openings,
         seed: int,
         device: str,
     ) -> _Rung:
@@ -232,7 +242,8 @@ class _Rung:
         optimizer = make_optimizer(model, recipe)
         wrapped, stepper = accelerator.prepare(model, optimizer, device_placement=[False, False])
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        return cls(model, losses, data, validate, recipe, seed, place, accelerator, optimizer, wrapped, stepper, parameters, {})
+        machinery = (accelerator, optimizer, wrapped, stepper, parameters)
+        return cls(model, losses, data, validate, recipe, openings, seed, place, *machinery, {})
 
     def close(self) -> None:
         """Give the model back without what accelerate put round it."""
@@ -246,7 +257,9 @@ class _Rung:
         epoch, step, recipe = progress.epoch, progress.step, self.recipe
         seed_everything(derive_seed(self.seed, "epoch", epoch))
         order = np.random.default_rng(derive_seed(self.seed, "order", epoch)).permutation(len(self.data)).tolist()
+        self.openings.open(epoch)
         self.model.train()
+        self.openings.settle()
         size = recipe.batch_size * recipe.accumulate
         sums, seen, rates = np.zeros(len(self.losses) + 1), 0, {}
         told_sums: dict[str, float] = {}

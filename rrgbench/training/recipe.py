@@ -13,6 +13,7 @@ import torch
 from rrgbench.errors import ConfigError
 from rrgbench.model import MODULES, Model
 from rrgbench.training.stopping import EarlyStopping
+from rrgbench.training.unfreezing import Openings, Unfreeze, openings
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Recipe:
         accumulate: batches a step of the optimiser.
         precision: ``no`` (float32), ``bf16`` or ``fp16`` (GPU only).
         augment: whether films are changed at random in training.
+        unfreeze: module -> pattern of names -> epoch (from 0) from which the parameters of that name are trained, the earliest
+            where several match; what of such a module no pattern matches stays frozen.
         early_stopping: when training ends before the horizon; the weights of the best epoch are kept then.
     """
 
@@ -53,6 +56,7 @@ class Recipe:
     accumulate: int = 1
     precision: Literal["no", "bf16", "fp16"] = "no"
     augment: bool = True
+    unfreeze: Unfreeze = field(default_factory=dict)
     early_stopping: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
@@ -68,6 +72,7 @@ class Recipe:
         for what, words, known in (
             ("train", self.train or (), MODULES),
             ("lr", tuple(self.lr), ("default", *MODULES)),
+            ("unfreeze", tuple(self.unfreeze), MODULES),
             ("schedule", (self.schedule,), ("cosine", "step", "constant")),
             ("precision", (self.precision,), ("no", "bf16", "fp16")),
         ):
@@ -109,12 +114,13 @@ class Recipe:
 
 
 @contextmanager
-def trained(model: Model, train: tuple[str, ...] | None) -> Iterator[None]:
-    """Freeze what is not to be trained, for as long as this lasts.
+def trained(model: Model, recipe: Recipe) -> Iterator[Openings]:
+    """Freeze what is not to be trained at any time, for as long as this lasts; and say when the rest is.
 
     Raises:
-        ConfigError: nothing is left to train.
+        ConfigError: nothing is left to train, or a pattern of ``unfreeze`` matches nothing.
     """
+    train = recipe.train
     before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         for part, parameters in model.parameters_by_module().items():
@@ -126,7 +132,7 @@ def trained(model: Model, train: tuple[str, ...] | None) -> Iterator[None]:
                 got=f"train: {'everything not frozen' if train is None else ', '.join(train) or 'nothing'}",
                 expected=f"a module that is not frozen, of {', '.join(model.modules_by_name())}",
             )
-        yield
+        yield openings(recipe.unfreeze, model.parameters_by_module(), model.modules_by_name())
     finally:
         for parameter, requires_grad in before:
             parameter.requires_grad_(requires_grad)
