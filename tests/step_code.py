@@ -21,7 +21,7 @@ RECORD = Path(__file__).parent / "recorded" / "step_code.json"
 _ANY = ("identity", "steps.context", "types")
 _MODEL = ("heads", "masking", "model", "sampling")
 _TENSORS = ("batches", "films", "knowledge.graph", *_MODEL, "steps.modelling", "training", "training.process", "training.state")
-_TRAINED = ("training.loop", "training.recipe", "training.stopping", "training.unfreezing")
+_TRAINED = ("training.checking", "training.loop", "training.ranks", "training.recipe", "training.stopping", "training.unfreezing")
 
 CODE: Mapping[str, tuple[str, ...]] = {
     "pixels": (*_ANY, "batches", "films", "steps.generating", "training.process"),

@@ -222,7 +222,7 @@ def same_domain(context: Context, roles: Sequence[str]) -> dict[str, Any]:
     Raises:
         RRGBenchError: an earlier step of the run was done elsewhere.
     """
-    here: dict[str, Any] = dict(numerics_domain(context.device))
+    here: dict[str, Any] = dict(numerics_domain(context.device, context.ranks))
     for role in roles:
         for folder in context.upstream(role):
             there = read_done(folder).domain

@@ -17,7 +17,7 @@ from rrgbench.steps.context import Context, Result
 from rrgbench.steps.modelling import begin_stage, labelled, same_domain, study_set
 from rrgbench.steps.scoring import LEAST
 from rrgbench.store import read_json, write_json
-from rrgbench.training import EarlyStopping, Recipe, has_stopped, train_rung
+from rrgbench.training import EarlyStopping, Ranks, Recipe, has_stopped, train_rung
 
 
 def train(context: Context) -> Result:
@@ -47,9 +47,12 @@ def train(context: Context) -> Result:
         scratch=context.scratch,
         validate=_validate(context, model, tokenizer, names),
         device=context.device,
+        ranks=Ranks(context.ranks, context.rank, context.meeting, context.meet),
         on_progress=context.on_progress,
         on_epoch=context.on_epoch,
     )
+    if context.rank:
+        return Result(domain)
     stopped = {"stopped": told["stopped"]} if told["stopped"] else {}
     write_json(context.draft / "log.json", {"epochs": told["epochs"], "parameters": told["parameters"]} | stopped)
     cost = {"seconds": told["seconds"], "studies_per_second": told["studies_per_second"]}
@@ -74,6 +77,8 @@ def _validate(context: Context, model: Model, tokenizer: Tokenizer | None, names
 
 def _as_it_was(context: Context, start: Path, domain: dict[str, Any]) -> Result:
     """A rung after the stage has stopped: the state stays what it was."""
+    if context.rank:
+        return Result(domain)
     for path in [*sorted(start.glob("*.safetensors")), start / "state.json"]:
         try:
             os.link(path, context.draft / path.name)

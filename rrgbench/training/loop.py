@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,16 @@ from rrgbench.batches import Progress as OnProgress
 from rrgbench.batches import StudySet
 from rrgbench.errors import ConfigError, PluginError, RRGBenchError, StoreError
 from rrgbench.identity import derive_seed
-from rrgbench.interfaces import Loss
 from rrgbench.model import Model
+from rrgbench.training.checking import WeightedLoss, check
 from rrgbench.training.process import reset_accelerate, seed_everything
+from rrgbench.training.ranks import Ranks, even_buffers, sum_gradients, sum_told
 from rrgbench.training.recipe import Recipe, make_optimizer, parameter_counts, trained
 from rrgbench.training.state import Progress, Scratch, load_best, load_state, save_state, snapshot
-from rrgbench.training.stopping import EarlyStopping
 from rrgbench.training.unfreezing import Openings
 
-WeightedLoss = tuple[str, float, Loss]
-"""A label, a weight, and the loss."""
+ALONE = Ranks()
+"""One process."""
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Told at the end of an epoch: its number (from 0) and its scores."""
@@ -47,6 +48,7 @@ def train_rung(
     scratch: Path | None = None,
     validate: StudySet | None = None,
     device: str = "cpu",
+    ranks: Ranks = ALONE,
     on_progress: OnProgress | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
@@ -69,6 +71,9 @@ def train_rung(
         scratch: where a state is kept at the end of every epoch, to resume from; None keeps none.
         validate: the validate split, with targets, where early stopping judges by it.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
+        ranks: the processes that train the rung together, each called as this one is. Rank r takes the batches r, r + R, ... of
+            each step; losses are weighted by studies and gradients summed, so that they come to what one process comes to, but
+            for the order of sums. Only rank 0 writes and tells.
         on_progress: told of optimisation steps done, all of the rung, and a note.
         on_epoch: told ``loss``, ``loss.<label>`` and what a loss tells beside it (means over studies), ``lr.<module>``,
             ``seconds``, ``studies_per_second``.
@@ -79,16 +84,18 @@ def train_rung(
         ``parameters``: module -> total and trainable; ``seconds`` and ``studies_per_second`` of the rung, over all its attempts.
 
     Raises:
-        ConfigError: nothing to train, no losses, no studies, two losses that draw reports, a precision that the device does not
-            have, early stopping without what it judges by, or nothing to unfreeze.
+        ConfigError: batches that the ranks cannot share, nothing to train, no losses, no studies, two losses that draw reports, a
+            precision that the device does not have, early stopping without what it judges by, or nothing to unfreeze.
         StoreError: ``start`` is not the state before this rung.
         PluginError: a loss is not a scalar.
         RRGBenchError: a loss is not finite; names epoch, step and the losses.
     """
-    _check(losses, data, validate, recipe, epochs, start, device)
+    check(losses, data, validate, recipe, epochs, start, device)
+    ranks.check(recipe.accumulate)
     with (
+        ranks.joined(device),
         trained(model, recipe) as openings,
-        closing(_Rung.begin(model, losses, data, validate, recipe, openings, seed, device)) as rung,
+        closing(_Rung.begin(model, losses, data, validate, recipe, openings, seed, device, ranks)) as rung,
     ):
         counts = parameter_counts(model)
         kept = Scratch(scratch) if scratch is not None else None
@@ -99,11 +106,12 @@ def train_rung(
             progress, scores = rung.epoch(progress, told)
             seconds = time.perf_counter() - began
             clock[str(epoch)] = seconds
-            if kept is not None and epoch + 1 < epochs.stop:
+            if kept is not None and epoch + 1 < epochs.stop and not ranks.rank:
                 kept.save(model, rung.optimizer, progress, clock, rung.best)
             if on_epoch is not None:
                 on_epoch(epoch, {**scores, "seconds": seconds, "studies_per_second": len(data) / seconds})
-        save_state(out, model, rung.optimizer, progress, rung.best)
+        if not ranks.rank:
+            save_state(out, model, rung.optimizer, progress, rung.best)
         total = sum(clock.values())
         return {
             "epochs": [dict(scores) for scores in progress.history[epochs.start :]],
@@ -115,56 +123,10 @@ def train_rung(
         }
 
 
-def _check(
-    losses: Sequence[WeightedLoss],
-    data: StudySet,
-    validate: StudySet | None,
-    recipe: Recipe,
-    epochs: range,
-    start: Path | None,
-    device: str,
-) -> None:
-    assert epochs.step == 1, "a rung is a run of epochs"
-    assert (start is None) == (epochs.start == 0), "a rung starts from the state before it, the first from none"
-    if not losses:
-        raise ConfigError("a stage of training needs a loss", hint="losses: {cross_entropy: 1.0}")
-    if len(drawing := [label for label, _, loss in losses if hasattr(loss, "sampling")]) > 1:
-        raise ConfigError(
-            "losses that draw reports", got=", ".join(drawing), expected="one a stage", hint="one loss, more rewards"
-        )
-    if not len(data):
-        raise ConfigError("there are no studies to train on")
-    horizon = recipe.epochs_over(len(data))
-    assert 0 <= epochs.start < epochs.stop <= horizon, f"rung {epochs} is not inside the horizon of {horizon} epochs"
-    late = [f"{module}.{pattern}" for module, parts in recipe.unfreeze.items() for pattern in parts if parts[pattern] >= horizon]
-    if late:
-        raise ConfigError(f"unfreeze.{late[0]}", got="an epoch after the last", expected=f"under {horizon}")
-    _check_stopping(losses, validate, recipe.early_stopping)
-    kind = torch.device(device).type
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device", got=device, expected="cpu: this machine has no GPU that torch can use")
-    if recipe.precision == "fp16" and kind == "cpu":
-        raise ConfigError("precision", got="fp16 on a CPU", expected="no or bf16", hint="fp16 needs a GPU")
-
-
-def _check_stopping(losses: Sequence[WeightedLoss], validate: StudySet | None, rule: EarlyStopping | None) -> None:
-    labels = [label for label, _, _ in losses]
-    if rule is None:
-        return
-    if rule.loss is not None and rule.loss not in labels:
-        raise ConfigError("early_stopping.loss", got=rule.loss, expected=f"one of {', '.join(labels)}")
-    if rule.on == "validate":
-        if validate is None or not len(validate):
-            raise ConfigError("early_stopping judges by validate", got="no studies of it", hint="early_stopping: {on: train}")
-        judged = [loss for label, _, loss in losses if rule.loss in (None, label)]
-        if any(hasattr(loss, "sampling") for loss in judged):
-            raise ConfigError("early_stopping judges by validate", got="a loss that draws reports", hint="name another loss")
-
-
 def _resume(rung: _Rung, kept: Scratch | None, start: Path | None, epochs: range) -> tuple[Progress, dict[str, float]]:
     """The newest state of this rung, else the one before it, else nothing."""
     clock: dict[str, float] = {}
-    found = kept.load(rung.model, rung.optimizer) if kept is not None else None
+    found = kept.load(rung.model, rung.optimizer, tidy=not rung.ranks.rank) if kept is not None else None
     folder = start
     if found is not None:
         folder, progress, clock = found
@@ -176,7 +138,7 @@ def _resume(rung: _Rung, kept: Scratch | None, start: Path | None, epochs: range
             )
     else:
         progress = Progress()
-    if folder is not None and progress.best is not None:
+    if folder is not None and progress.best is not None and not rung.ranks.rank:
         rung.best.update(snapshot(rung.model, rung.parameters))
         if not progress.newest_is_best:
             rung.best.update(load_best(folder, rung.best))
@@ -212,6 +174,7 @@ class _Rung:
     wrapped: Any
     stepper: Any
     parameters: list[nn.Parameter]
+    ranks: Ranks
     best: dict[str, Tensor]
     """What the weights of the best epoch have other than the model's; empty without early stopping."""
 
@@ -226,6 +189,7 @@ class _Rung:
         openings: Openings,
         seed: int,
         device: str,
+        ranks: Ranks,
     ) -> _Rung:
         place = torch.device(device)
         reset_accelerate()
@@ -240,9 +204,12 @@ class _Rung:
             if isinstance(loss, nn.Module):
                 loss.to(place)
         optimizer = make_optimizer(model, recipe)
-        wrapped, stepper = accelerator.prepare(model, optimizer, device_placement=[False, False])
+        # The sum of gradients over ranks is made here, too: a model wrapped for that wants the same number of batches on every
+        # rank, and the same parameters trained in every epoch.
+        wrapped = accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+        stepper = accelerator.prepare_optimizer(optimizer, device_placement=False)
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        machinery = (accelerator, optimizer, wrapped, stepper, parameters)
+        machinery = (accelerator, optimizer, wrapped, stepper, parameters, ranks)
         return cls(model, losses, data, validate, recipe, openings, seed, place, *machinery, {})
 
     def close(self) -> None:
@@ -274,17 +241,21 @@ class _Rung:
             step += 1
             told(epoch, step, values[0])
         scores: dict[str, float] = {}
+        if self.ranks.size > 1:
+            told_sums = sum_told(self.accelerator, told_sums, self.device)
         if seen:
             names = ["loss", *(f"loss.{label}" for label, _, _ in self.losses)]
             more = {name: value / seen for name, value in told_sums.items()}
             scores = {**dict(zip(names, (sums / seen).tolist(), strict=True)), **more, **rates}
+        if self.ranks.size > 1:
+            even_buffers(self.accelerator, self.model)
         scores |= self._judged(f"epoch {epoch + 1}, validate")
         scaler = self.accelerator.scaler
         state = None if scaler is None else {key: float(value) for key, value in scaler.state_dict().items()}
         after = replace(progress, epoch=epoch + 1, step=step, history=(*progress.history, scores), scaler=state)
         if recipe.early_stopping is not None:
             after = recipe.early_stopping.judged(after)
-            if after.newest_is_best:
+            if after.newest_is_best and not self.ranks.rank:
                 self.best.update(snapshot(self.model, self.parameters))
         return after, scores
 
@@ -298,11 +269,11 @@ class _Rung:
         total, size = torch.zeros(len(losses) + 1, device=self.device, dtype=torch.float64), self.recipe.batch_size
         self.model.eval()
         with torch.no_grad():
-            for begin in range(0, len(self.validate), size):
-                chosen = list(range(begin, min(begin + size, len(self.validate))))
-                seed_everything(derive_seed(self.seed, "validate", begin // size))
+            for number in self.ranks.share(math.ceil(len(self.validate) / size)):
+                chosen = list(range(number * size, min((number + 1) * size, len(self.validate))))
+                seed_everything(derive_seed(self.seed, "validate", number))
                 total += self._values(self.validate, chosen, losses).double() * (len(chosen) / len(self.validate))
-        means: np.ndarray[Any, np.dtype[np.float64]] = total.cpu().numpy()
+        means = self._summed(total)
         self._finite(means, losses, where)
         names = [f"validate.loss.{label}" for label, _, _ in losses]
         return dict(zip(names if rule.loss else ["validate.loss", *names], means[1 if rule.loss else 0 :].tolist(), strict=True))
@@ -318,26 +289,32 @@ class _Rung:
         losses tell beside it is added to ``told``, times the studies."""
         size = self.recipe.batch_size
         total = torch.zeros(len(self.losses) + 1, device=self.device, dtype=torch.float64)
-        for begin in range(0, len(group), size):
-            chosen = group[begin : begin + size]
-            last = begin + size >= len(group)
+        for number in self.ranks.share(math.ceil(len(group) / size)):
+            chosen = group[number * size : (number + 1) * size]
             if self.recipe.accumulate > 1:
-                seed_everything(derive_seed(self.seed, "batch", step, begin // size))
-            with nullcontext() if last else self.accelerator.no_sync(self.wrapped):
-                values = self._learnt(chosen)
-                # A step over several batches minimises the mean over its studies, as one large batch would.
-                self.accelerator.backward(values[0] * (len(chosen) / len(group)))
+                seed_everything(derive_seed(self.seed, "batch", step, number))
+            values = self._learnt(chosen)
+            # A step over several batches minimises the mean over its studies, as one large batch would.
+            self.accelerator.backward(values[0] * (len(chosen) / len(group)))
             total += values.detach().double() * (len(chosen) / len(group))
             for label, _, loss in self.losses:
                 for name, value in getattr(loss, "told", dict)().items():
                     told[f"loss.{label}.{name}"] = told.get(f"loss.{label}.{name}", 0.0) + float(value) * len(chosen)
-        means: np.ndarray[Any, np.dtype[np.float64]] = total.cpu().numpy()
+        means = self._summed(total)
         self._finite(means, self.losses, where)
+        if self.ranks.size > 1:
+            sum_gradients(self.accelerator, self.parameters)
         if self.recipe.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
         self.stepper.step()
         self.stepper.zero_grad()
         return means
+
+    def _summed(self, total: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Over ranks."""
+        whole: Tensor = total if self.ranks.size == 1 else self.accelerator.reduce(total, "sum")
+        sums: np.ndarray[Any, np.dtype[np.float64]] = whole.cpu().numpy()
+        return sums
 
     def _learnt(self, chosen: list[int]) -> Tensor:
         """``_values`` of a batch of train that something can be learnt from."""

@@ -306,10 +306,12 @@ class Scratch:
         for old in before:
             self._remove(old)
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Path, Progress, dict[str, float]] | None:
+    def load(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, tidy: bool = True
+    ) -> tuple[Path, Progress, dict[str, float]] | None:
         """Read the newest state into model and optimiser: its folder, it and its clock, or None. What was half-written is
-        removed."""
-        for partial in self._folder.glob("partial-*"):
+        removed, where ``tidy``."""
+        for partial in self._folder.glob("partial-*") if tidy else ():
             shutil.rmtree(partial)
         for folder in self._complete():
             progress = load_state(folder, model, optimizer)
