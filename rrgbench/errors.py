@@ -48,6 +48,10 @@ class StoreError(RRGBenchError):
     """The store cannot be read or written."""
 
 
+class RankLost(RRGBenchError):
+    """Another of the processes that train together is gone."""
+
+
 class ManyErrors(RRGBenchError):
     """Several mistakes, told together before anything ran."""
 

@@ -282,7 +282,7 @@ class Executor(Protocol):
     """Runs ready steps, each as a request (a JSON object) for ``rrgbench exec-step``. Its factory takes options only.
 
     ``slots`` is how many steps may run at once. ``submit`` never blocks; ``events`` waits up to ``timeout`` seconds.
-    ``close`` ends everything it started.
+    ``close`` ends everything it started. It may have ``ranks``: how many processes train a step together.
     """
 
     slots: int
@@ -347,5 +347,8 @@ ComponentFactory = Callable[..., Any]
 
 def worker_command() -> list[str]:
     """The command that an executor starts: it reads ``{"step_id", "request", "device", "threads"}`` lines from standard input and
-    answers each with lines ``{"what", "step_id", "payload"}``, the fields of ``Event``. It ends when its standard input does."""
+    answers each with lines ``{"what", "step_id", "payload"}``, the fields of ``Event``. It ends when its standard input does.
+
+    With ``ranks`` in a line, it starts so many less one of its like, and they train together; each takes one of the GPUs that
+    it is shown."""
     return [sys.executable, "-P", "-m", "rrgbench", "exec-step"]

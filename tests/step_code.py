@@ -21,6 +21,7 @@ RECORD = Path(__file__).parent / "recorded" / "step_code.json"
 _ANY = ("identity", "steps.context", "types")
 _MODEL = ("heads", "masking", "model", "sampling")
 _TENSORS = ("batches", "films", "knowledge.graph", *_MODEL, "steps.modelling", "training", "training.process", "training.state")
+_TRAINED = ("training.checking", "training.loop", "training.ranks", "training.recipe", "training.stopping", "training.unfreezing")
 
 CODE: Mapping[str, tuple[str, ...]] = {
     "pixels": (*_ANY, "batches", "films", "steps.generating", "training.process"),
@@ -29,7 +30,7 @@ CODE: Mapping[str, tuple[str, ...]] = {
     "labels": (*_ANY, "findings", "steps.scoring"),
     "graph": (*_ANY, "findings", "knowledge.building", "knowledge.graph", "steps.knowledge"),
     "active": (*_ANY, *_TENSORS, "knowledge.active", "steps.knowledge", "steps.looking"),
-    "train": (*_ANY, *_TENSORS, "steps.training", "training.loop", "training.recipe"),
+    "train": (*_ANY, *_TENSORS, *_TRAINED, "steps.training"),
     "auroc": (*_ANY, *_TENSORS, "statistics", "steps.judging"),
     "embed": (*_ANY, *_TENSORS, "steps.judging"),
     "generate": (*_ANY, *_TENSORS, "generation", "steps.generating"),

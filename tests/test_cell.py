@@ -125,6 +125,33 @@ def test_a_cell_that_drops_something_is_the_cell_that_never_had_it() -> None:
         ({"encoders": {"image": "cnn", "audio": "x"}}, "encoders.audio: no such source"),
         ({"dataset": {"name": "rooted", "root": 3}}, "dataset.root; got 3; expected a folder"),
         ({"dataset": {"name": "rooted", "root": "~no-such-user/x"}}, "dataset.root; got '~no-such-user/x'; expected a folder"),
+        (
+            {"stages": {"s": {"global_batch": 50}}},
+            "stages.s.global_batch; got 50; expected a multiple of batch_size, 16. Hint: set stages.s.batch_size to a number",
+        ),
+        (
+            {"stages": {"s": {"global_batch": 64, "accumulate": 2}}},
+            "stages.s.global_batch; got 64, and stages.s.accumulate 2; expected one of them: 64 in batches of 16 accumulates 4",
+        ),
+        (
+            {"stages": {"s": {"early_stopping": {"patience": 2, "loss": "cross_entrpy"}}}},
+            "stages.s.early_stopping.loss: no such loss here; got 'cross_entrpy'. Hint: did you mean 'cross_entropy'?",
+        ),
+        ({"stages": {"s": {"early_stopping": {"on": "train"}}}}, "stages.s.early_stopping.patience is missing"),
+        ({"stages": {"s": {"early_stopping": {"patience": 1, "on": "test"}}}}, "stages.s.early_stopping.on; got 'test'"),
+        (
+            {"stages": {"s": {"unfreeze": {"imgae": {"*": 1}}}}},
+            "stages.s.unfreeze: no such module; got 'imgae'. Hint: did you mean",
+        ),
+        ({"stages": {"s": {"unfreeze": {"image": {}}}}}, "stages.s.unfreeze.image; got {}; expected at least 1 item"),
+        (
+            {"stages": {"s": {"train": ["fusion"], "unfreeze": {"image": {"*": 1}}}}},
+            "stages.s.unfreeze.image; got a module that is not trained here. Hint: add it to stages.s.train",
+        ),
+        (
+            {"stages": {"s": {"epochs": 3, "unfreeze": {"image": {"layer4": 3}}}}},
+            "stages.s.unfreeze.image.layer4; got epoch 3; expected under 3, from 0",
+        ),
         ({"dataset": None}, "dataset; got None; expected the name of a datasets component"),
     ],
 )
@@ -218,6 +245,7 @@ STAGE_CHANGES: dict[str, Any] = {
     "adapters": {"text": "frozen"},
     "losses": {"cross_entropy": 0.5},
     "epochs": 3,
+    "steps": 5,
     "rung": 2,
     "batch_size": 4,
     "lr": 2e-3,
@@ -229,10 +257,15 @@ STAGE_CHANGES: dict[str, Any] = {
     "gamma": 0.5,
     "clip_norm": None,
     "accumulate": 2,
+    "global_batch": 48,
     "augment": False,
     "cached": ["image"],
     "precision": "bf16",
+    "early_stopping": {"patience": 1},
+    "unfreeze": {"fusion": {"*": 1}},
 }
+INSTEAD = {"steps": "epochs"}
+"""Field of a stage -> the one that it stands for."""
 DECODING_CHANGES: dict[str, Any] = {
     "num_beams": 2,
     "max_new_tokens": 40,
@@ -262,6 +295,8 @@ def test_every_field_of_a_stage_counts_in_training_and_what_follows(field: str, 
     if field == "cached":  # only where the image encoder is frozen and films stay the same
         stage |= {"augment": False, "train": ["fusion", "decoder"]}
     before = toy.plan(monkeypatch, more | {"base.stages": {"s": stage}})
+    if field in INSTEAD:
+        stage |= {INSTEAD[field]: None}
     after = toy.plan(monkeypatch, more | {"base.stages": {"s": stage | {field: STAGE_CHANGES[field]}}})
     changed, same = _changed(before, after)
     assert same == ({"pixels"} if field != "rung" else set(toy.ids(before)))  # a rung as long as the stage cuts nothing

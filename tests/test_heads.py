@@ -84,8 +84,8 @@ def test_the_mean_is_over_real_tokens_alone() -> None:
 
 def test_heads_are_trained_whatever_a_stage_trains_and_have_their_own_rate() -> None:
     model = _aligning()
-    recipe = Recipe(train=("image",), lr={"default": 1e-3, "heads": 1e-2})
-    with trained(model, recipe.train):
+    recipe = Recipe(epochs=1, train=("image",), lr={"default": 1e-3, "heads": 1e-2})
+    with trained(model, recipe):
         counts = parameter_counts(model)
         peaks = {group["module"]: group["peak"] for group in make_optimizer(model, recipe).param_groups}
     assert counts["text"]["trainable"] == 0
@@ -101,7 +101,7 @@ def test_films_that_were_read_once_give_the_same_as_films_read_now() -> None:
     live = StudySet(
         inputs, pixels=pixels, context_tokenizer=toys.ToyTokenizer(), targets=targets, report_tokenizer=toys.ToyTokenizer()
     )
-    with trained(model, ("text", "fusion", "decoder")):
+    with trained(model, Recipe(epochs=1, train=("text", "fusion", "decoder"))):
         for mode in (True, False):
             model.train(mode)
             with torch.inference_mode():

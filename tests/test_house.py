@@ -25,7 +25,7 @@ LONG_FILES: dict[str, str] = {}
 """File -> why it is over 400 lines."""
 
 LONG_FUNCTIONS: dict[str, str] = {
-    "rrgbench/training/loop.py:train_rung": "the contract of training stands in its docstring: 18 lines are code",
+    "rrgbench/training/loop.py:train_rung": "the contract of training stands in its docstring: 27 lines are code",
 }
 """File and function -> why it is over 50 lines."""
 

@@ -24,7 +24,7 @@ if not hasattr(toys, "make_model"):
         (Recipe(epochs=2, batch_size=4, warmup=2), [0.5, 1, 1, 0.854, 0.5, 0.146]),
         (Recipe(epochs=2, batch_size=4, warmup=0.5, schedule="constant"), [1 / 3, 2 / 3, 1, 1, 1, 1]),
         (Recipe(epochs=2, batch_size=4, warmup=0, schedule="step", step_size=1, gamma=0.1), [1, 1, 1, 0.1, 0.1, 0.1]),
-        (Recipe(epochs=2, batch_size=2, accumulate=2, warmup=0, max_steps=4), [1, 0.854, 0.5, 0.146]),
+        (Recipe(steps=4, batch_size=2, accumulate=2, warmup=0), [1, 0.854, 0.5, 0.146]),
     ],
 )
 def test_rates_follow_the_schedule_over_the_whole_horizon(recipe: Recipe, factors: list[float]):
@@ -34,20 +34,24 @@ def test_rates_follow_the_schedule_over_the_whole_horizon(recipe: Recipe, factor
 
 def test_rates_go_by_module_and_norms_and_biases_do_not_decay():
     model = toys.make_model()
-    with trained(model, ("image", "decoder")):
-        groups = make_optimizer(model, Recipe(lr={"default": 1e-3, "image": 1e-5}, weight_decay=0.1)).param_groups
+    recipe = Recipe(epochs=1, train=("image", "decoder"), lr={"default": 1e-3, "image": 1e-5}, weight_decay=0.1)
+    with trained(model, recipe):
+        groups = make_optimizer(model, recipe).param_groups
     assert [(group["module"], group["peak"], group["weight_decay"]) for group in groups] == [
         ("image", 1e-5, 0.1), ("image", 1e-5, 0.0), ("decoder", 1e-3, 0.1), ("decoder", 1e-3, 0.0),
     ]  # fmt: skip
     assert {parameter.dim() for parameter in groups[1]["params"]} == {1}
     with pytest.raises(ConfigError, match="no rate for module text; got image"):
-        make_optimizer(model, Recipe(lr={"image": 1e-5}))
+        make_optimizer(model, Recipe(epochs=1, lr={"image": 1e-5}))
 
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
         ({"epochs": 0}, "epochs; got 0"),
+        ({"steps": 0}, "steps; got 0"),
+        ({}, "the horizon; got epochs None, steps None; expected one of them"),
+        ({"epochs": 2, "steps": 3}, "the horizon; got epochs 2, steps 3; expected one of them"),
         ({"train": ("fusion", "decodr")}, "train; got decodr; expected of image, text, knowledge, report, fusion, decoder"),
         ({"lr": {"defautl": 1.0}}, "lr; got defautl"),
         ({"lr": {"default": -1.0}}, "lr.default; got -1.0"),
@@ -55,6 +59,7 @@ def test_rates_go_by_module_and_norms_and_biases_do_not_decay():
         ({"precision": "int8"}, "precision; got int8"),
         ({"warmup": -1}, "warmup"),
         ({"clip_norm": 0.0}, "clip_norm"),
+        ({"epochs": 1, "unfreeze": {"imgae": {"*": 0}}}, "unfreeze; got imgae; expected of image, text"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(wrong: dict, told: str):

@@ -123,3 +123,32 @@ def test_without_sharing_the_same_rows_cost_more_steps(
         for told in (shared, ran.json)
     ]
     assert values[0] == values[1]
+
+
+def test_the_whole_way_of_the_page_of_stages_goes_from_parts_to_reward(tmp_path: Path, shell: Any, write_experiment: Any) -> None:
+    import re
+
+    import yaml
+
+    page = (Path(__file__).parent.parent / "docs" / "stages.md").read_text(encoding="utf-8").partition("## The whole way")[2]
+    found = re.search(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    base = yaml.safe_load(found[1])["base"]
+    for name, stage in base["stages"].items():
+        stage |= {"batch_size": 4} | ({"global_batch": 8} if "global_batch" in stage else {})
+        stage |= {"steps": 3} if "steps" in stage else {"epochs": 3 if name == "end_to_end" else 1}
+    base["encoders"]["image"]["size"] = 32
+    base["encoders"]["text"] |= {"hidden_size": 16, "layers": 1, "heads": 1}
+    changes = {f"base.{key}": value for key, value in base.items()} | {"axes": {}}
+    ran = shell("run", write_experiment(tmp_path, changes), "--store", tmp_path / "store", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["executed"]["train"] == len(base["stages"]) == 7
+    logs = {
+        title.split()[1]: json.loads((path / "log.json").read_text())
+        for title, path in _artifacts(tmp_path / "store", "train").items()
+    }
+    assert len(logs["end_to_end"]["epochs"]) == 3
+    counts = logs["end_to_end"]["parameters"]
+    assert 0 < counts["image"]["trainable"] < counts["image"]["total"]
+    assert counts["text"]["trainable"] == 0
+    assert "loss.scst.reward" in logs["reward"]["epochs"][0]

@@ -252,3 +252,87 @@ def test_without_sharing_every_run_has_its_own_steps(monkeypatch: pytest.MonkeyP
         step for step in alone.steps.values() if step.kind == "train" and step.payload["stage"].value["name"] == "unimodal"
     ]
     assert len(trained) == 4 * 2
+
+
+# The horizon of a stage.
+
+
+def _cuts(plan: Plan) -> list[list[int]]:
+    return [step.payload["epochs"] for step in _stage(plan, "fusion")]
+
+
+def test_a_horizon_in_steps_is_cut_into_rungs_of_epochs_as_the_studies_of_train_make_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Four studies in batches of two are two steps an epoch; the fourth epoch has one.
+    plan = toy.plan(monkeypatch, {"base.stages": {"fusion": {"steps": 7, "batch_size": 2, "rung": 3}}})
+    assert _cuts(plan) == [[0, 3], [3, 4]]
+    recipe = _stage(plan, "fusion")[0].payload["stage"].value["recipe"]
+    assert recipe["steps"] == 7
+    assert "epochs" not in recipe
+    assert _cuts(toy.plan(monkeypatch, {"base.stages": {"fusion": {"steps": 1}}})) == [[0, 1]]
+    assert _cuts(toy.plan(monkeypatch, {"base.stages": {"fusion": {}}})) == [[0, 10]]
+
+
+def test_a_stage_is_as_long_as_its_epochs_or_its_steps_say_and_not_both() -> None:
+    (line,) = _told({"base.stages": {"fusion": {"epochs": 2, "steps": 7}}})
+    told = "stages.fusion.epochs; got 2, and stages.fusion.steps 7; expected one of them. Hint: take the other out"
+    assert told in line
+
+
+def test_a_global_batch_is_the_batches_that_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(**stage: Any) -> Plan:
+        return toy.plan(monkeypatch, {"base.stages": {"fusion": {"steps": 2, **stage}}})
+
+    plan = made(global_batch=64, batch_size=16)
+    assert _stage(plan, "fusion")[0].payload["stage"].value["recipe"]["accumulate"] == 4
+    spelled = (made(accumulate=4), made(accumulate=4, global_batch=64))
+    assert {toy.ids(other)["train"].pop() for other in (plan, *spelled)} == toy.ids(plan)["train"]
+    assert toy.ids(made(global_batch=16)) == toy.ids(made()), "one batch a step is what a stage has anyway"
+    # Four studies, three a step: two steps an epoch.
+    assert _cuts(made(global_batch=3, batch_size=1)) == [[0, 1]]
+
+
+# Early stopping.
+
+STOPPING: dict[str, Any] = {"patience": 2}
+
+
+def test_a_stage_that_stops_early_reads_validate_as_it_reads_train_and_never_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {
+        "unimodal": LUNGS | {"early_stopping": STOPPING},
+        "fusion": FUSION | {"rung": 1, "early_stopping": STOPPING},
+    }
+    changes = {"base.stages": stages, "base.masks": "outline", "base.labels": "reader"}
+    plan = toy.plan(monkeypatch, changes)
+    (unimodal,), fusion = _stage(plan, "unimodal"), _stage(plan, "fusion")
+    assert set(unimodal.upstream) == {"pixels", "labels", "masks", "start", "validate_pixels", "validate_masks", "judged"}
+    assert set(fusion[0].upstream) == {"features", "start", "validate_features"}
+    for step in (unimodal, *fusion):
+        assert step.payload["validate"] == {"inputs": "validate inputs", "targets": "validate targets"}
+        told = [plan.steps[step_id].request() for step_id in plan.behind(step.id)]
+        assert "test inputs" not in str(told) and "test targets" not in str(told)
+
+    def trained(**sides: str) -> set[str]:
+        return toy.ids(toy.plan(monkeypatch, changes, toy.make_record(**sides)))["train"]
+
+    assert trained(test_targets="corrected", test_inputs="others") == trained()
+    assert not trained(validate_targets="corrected") & trained()
+
+
+def test_a_stage_that_stops_by_its_train_loss_reads_no_validate(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = toy.plan(monkeypatch, {"base.stages": {"fusion": {"epochs": 2, "early_stopping": STOPPING | {"on": "train"}}}})
+    (step,) = _stage(plan, "fusion")
+    assert set(step.upstream) == {"pixels", "start"}
+    assert "validate" not in step.payload
+
+
+@pytest.mark.parametrize(("need", "why"), [("samples", "draws reports"), ("report_nodes", "reads nodes of the graph")])
+def test_a_loss_that_cannot_be_told_on_validate_does_not_stop_by_it(need: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toy.Quiet, "needs", frozenset({need, "memory"}))
+    stage = {"losses": {"cross_entropy": 1.0, "quiet": 1.0}, "early_stopping": STOPPING}
+    known = {"base.encoders": {"image": "cnn", "knowledge": "gcn"}, "base.knowledge": {"annotator": "reader", "active": "all"}}
+    (line,) = _told(known | {"base.stages": {"fusion": stage}})
+    assert f"stages.fusion.early_stopping; got on validate, where quiet {why}" in line
+    for rule in ({"on": "train"}, {"loss": "cross_entropy"}):
+        assert toy.plan(monkeypatch, known | {"base.stages": {"fusion": stage | {"early_stopping": STOPPING | rule}}}).steps

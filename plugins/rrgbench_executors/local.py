@@ -15,7 +15,7 @@ from typing import IO, Annotated, Any, Literal
 
 from pydantic import Field
 
-from rrgbench import Event, worker_command
+from rrgbench import ConfigError, Event, worker_command
 
 _CLOSE_SECONDS = 5.0
 
@@ -108,7 +108,8 @@ class Local:
     """Warm worker processes on this machine, one GPU each where there are GPUs.
 
     ``workers``: how many; by default one a GPU, else one a core. ``threads``: of each worker; they are part of the numerics,
-    the number of workers is not. ``device``: ``auto`` takes cuda where there is one.
+    the number of workers is not. ``device``: ``auto`` takes cuda where there is one. ``ranks``: processes that train a
+    step together, with a GPU each where there are GPUs; they are part of the numerics, too.
     """
 
     def __init__(
@@ -117,9 +118,14 @@ class Local:
         workers: Annotated[int, Field(ge=1, le=256)] | None = None,
         threads: Annotated[int, Field(ge=1, le=1024)] = 1,
         device: Literal["auto", "cpu", "cuda"] = "auto",
+        ranks: Annotated[int, Field(ge=1, le=256)] = 1,
     ) -> None:
-        self._gpus = [] if device == "cpu" else _gpus()
-        self.slots = workers or len(self._gpus) or max(1, _cores() // threads)
+        gpus = [] if device == "cpu" else _gpus()
+        if gpus and len(gpus) < ranks:
+            raise ConfigError("ranks", got=f"{ranks} on {len(gpus)} GPUs", expected="a GPU each", hint="fewer ranks")
+        self.ranks = ranks
+        self._gpus = [",".join(gpus[first : first + ranks]) for first in range(0, len(gpus) - ranks + 1, ranks)]
+        self.slots = workers or len(self._gpus) or max(1, _cores() // (threads * ranks))
         self._threads, self._device = threads, device
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
@@ -127,7 +133,8 @@ class Local:
     def submit(self, step_id: str, request: Mapping[str, Any]) -> None:
         """Hand a step to an idle worker, or to a new one."""
         worker = next((worker for worker in self._workers if worker.step_id is None), None) or self._start()
-        worker.send({"step_id": step_id, "request": request, "device": self._device, "threads": self._threads})
+        message = {"step_id": step_id, "request": request, "device": self._device, "threads": self._threads}
+        worker.send(message | ({"ranks": self.ranks} if self.ranks > 1 else {}))
 
     def _start(self) -> _Worker:
         used = [worker.gpu for worker in self._workers]

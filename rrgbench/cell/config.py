@@ -46,7 +46,19 @@ READS: Mapping[str, tuple[str, ...]] = {
 }
 """What a loss needs -> the parts of the model that it is made of. The text encoder reads reports where no other is named."""
 
+EPOCHS = 10
+"""The horizon of a stage that names neither epochs nor steps."""
+
 Positive = Annotated[float, Field(gt=0)]
+
+
+class StoppingConfig(Strict):
+    """When a stage ends before its horizon: a loss has not fallen for some epochs."""
+
+    patience: Annotated[int, Field(ge=1)]
+    on: Literal["validate", "train"] = "validate"
+    loss: str | None = None
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
 class StageConfig(Strict):
@@ -57,7 +69,8 @@ class StageConfig(Strict):
     losses: dict[str, Any] = {"cross_entropy": 1.0}
     augment: bool = True
     cached: list[Literal["image"]] = []
-    epochs: Annotated[int, Field(ge=1)] = 10
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
     rung: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 16
     lr: Positive | dict[str, Positive] = 1e-3
@@ -69,7 +82,10 @@ class StageConfig(Strict):
     gamma: Positive = 0.1
     clip_norm: Positive | None = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
+    global_batch: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["no", "bf16", "fp16"] = "no"
+    unfreeze: dict[str, Annotated[dict[str, Annotated[int, Field(ge=0)]], Field(min_length=1)]] = {}
+    early_stopping: StoppingConfig | None = None
 
 
 class DecodingConfig(Strict):

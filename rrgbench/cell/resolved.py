@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rrgbench.catalogue import Component
-from rrgbench.cell.config import EMBEDDINGS, HEADS, MASKS, DecodingConfig, StageConfig
+from rrgbench.cell.config import EMBEDDINGS, EPOCHS, HEADS, MASKS, DecodingConfig, StageConfig
 from rrgbench.identity import digest
+
+_NO_RECIPE = {"train", "adapters", "losses", "lr", "rung", "cached", "epochs", "steps", "accumulate", "global_batch", "unfreeze"}
+"""What of a stage is no part of its recipe as it was written."""
+
+_NEWER = {"early_stopping"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,32 @@ class Stage:
 
     def recipe(self) -> dict[str, Any]:
         """Everything but components, caching and the cutting into rungs, as JSON data."""
-        plain = self.config.model_dump(mode="json", exclude={"train", "adapters", "losses", "lr", "rung", "cached"})
-        return plain | {"train": list(self.train), "lr": dict(self.lr)}
+        plain = self.config.model_dump(mode="json", exclude=_NO_RECIPE)
+        horizon = {"epochs": self.config.epochs or EPOCHS} if self.config.steps is None else {"steps": self.config.steps}
+        # Randomness goes by batch where a step of the optimiser has several; artifacts from before that are not taken for these.
+        batches = {"accumulate": self.accumulate} | ({"draws": "by batch"} if self.accumulate > 1 else {})
+        # What is new in recipes stands in them where it is used: the ids of all others stay what they were.
+        plain = {key: value for key, value in plain.items() if value is not None or key not in _NEWER}
+        unfreeze = {module: self.config.unfreeze[module] for module in self.train if module in self.config.unfreeze}
+        plain |= {"unfreeze": unfreeze} if unfreeze else {}
+        return plain | horizon | batches | {"train": list(self.train), "lr": dict(self.lr)}
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether it reads validate, to end early."""
+        return self.config.early_stopping is not None and self.config.early_stopping.on == "validate"
+
+    @property
+    def accumulate(self) -> int:
+        """Batches a step of the optimiser."""
+        config = self.config
+        return config.accumulate if config.global_batch is None else config.global_batch // config.batch_size
+
+    def epochs(self, studies: int) -> int:
+        """Epochs over ``studies`` of the train split that its horizon comes to; the last may be cut short by ``steps``."""
+        if self.config.steps is None:
+            return self.config.epochs or EPOCHS
+        return math.ceil(self.config.steps / max(1, math.ceil(studies / (self.config.batch_size * self.accumulate))))
 
     @cached_property
     def part(self) -> Part:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rrgbench.catalogue import Catalogue, Component, did_you_mean
 from rrgbench.catalogue.component import FileOption
-from rrgbench.cell.config import HEADS, MASKS, MODULES, READS, CellConfig, StageConfig
+from rrgbench.cell.config import EPOCHS, HEADS, MASKS, MODULES, READS, CellConfig, StageConfig
 from rrgbench.cell.knowing import resolve_knowledge
 from rrgbench.cell.resolved import Cell, Stage, carried, replaced
 from rrgbench.errors import ConfigError, RRGBenchError, collect
@@ -65,8 +65,9 @@ class _Resolver:
         order is not in ids."""
         where = f"stages.{name}"
         rates = [module for module in config.lr if module != "default"] if isinstance(config.lr, dict) else []
-        named = {"train": config.train or [], "adapters": list(config.adapters), "lr": rates}
+        named = {"train": config.train or [], "adapters": list(config.adapters), "lr": rates, "unfreeze": list(config.unfreeze)}
         self.check_names(where, named)
+        self.check_numbers(where, config)
         before = len(self.errors)
         losses = self.losses(f"{where}.losses", config.losses)
         if not losses:
@@ -102,7 +103,25 @@ class _Resolver:
             losses=losses,
         )
         self.check_cached(where, stage)
+        self.check_stopping(where, stage)
+        self.check_unfreezing(where, stage)
         return stage
+
+    def check_numbers(self, where: str, config: StageConfig) -> None:
+        """How long a stage lasts and how many studies a step sees is said once, in whole batches."""
+        if config.epochs is not None and config.steps is not None:
+            got = f"{config.epochs}, and {where}.steps {config.steps}"
+            self.mistake(f"{where}.epochs", got=got, expected="one of them", hint="take the other out, or set it to null")
+        whole, batch = config.global_batch, config.batch_size
+        if whole is None:
+            return
+        if whole % batch:
+            hint = f"set {where}.batch_size to a number that divides {whole}"
+            self.mistake(f"{where}.global_batch", got=whole, expected=f"a multiple of batch_size, {batch}", hint=hint)
+        elif config.accumulate not in (1, whole // batch):
+            got = f"{whole}, and {where}.accumulate {config.accumulate}"
+            expected = f"one of them: {whole} in batches of {batch} accumulates {whole // batch}"
+            self.mistake(f"{where}.global_batch", got=got, expected=expected)
 
     def modules(self, losses: Mapping[str, tuple[float, Component]]) -> tuple[str, ...]:
         """The parts of the model that losses read."""
@@ -163,6 +182,33 @@ class _Resolver:
             self.mistake(
                 f"{where}.cached", got="films are augmented at random here", expected="films that stay the same", hint=hint
             )
+
+    def check_stopping(self, where: str, stage: Stage) -> None:
+        """Early stopping judges by losses of the stage, on validate by those that can be told there."""
+        rule = stage.config.early_stopping
+        if rule is None:
+            return
+        if rule.loss is not None and rule.loss not in stage.losses:
+            hint = did_you_mean(rule.loss, tuple(stage.losses))
+            self.mistake(f"{where}.early_stopping.loss: no such loss here", got=repr(rule.loss), hint=hint)
+            return
+        judged = {label: {*loss.attributes["needs"]} for label, (_, loss) in stage.losses.items() if rule.loss in (None, label)}
+        for label, needs in judged.items() if rule.on == "validate" else ():
+            if unknown := needs & {"samples", "report_nodes"}:
+                why = "draws reports" if "samples" in unknown else "reads nodes of the graph that train reports state"
+                got = f"on validate, where {label} {why}"
+                hint = f"set {where}.early_stopping.loss to another of its losses, or `on: train`"
+                self.mistake(f"{where}.early_stopping", got=got, expected="a loss that can be told on validate", hint=hint)
+
+    def check_unfreezing(self, where: str, stage: Stage) -> None:
+        """What is opened later is trained, and opened before the stage is over."""
+        for module, patterns in stage.config.unfreeze.items():
+            if module in stage.modules and module not in stage.train:
+                hint = f"add it to {where}.train"
+                self.mistake(f"{where}.unfreeze.{module}", got="a module that is not trained here", hint=hint)
+            for pattern, epoch in patterns.items():
+                if stage.config.steps is None and epoch >= (epochs := stage.config.epochs or EPOCHS):
+                    self.mistake(f"{where}.unfreeze.{module}.{pattern}", got=f"epoch {epoch}", expected=f"under {epochs}, from 0")
 
     def losses(self, where: str, given: Mapping[str, Any]) -> dict[str, tuple[float, Component]]:
         """The losses that apply to the cell; one that is null is left out."""

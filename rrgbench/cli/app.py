@@ -54,6 +54,7 @@ def run(
     executor: Annotated[str, typer.Option(help="The executor that runs the steps.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes [one a GPU, else one a core].")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each worker; part of the numerics.")] = None,
+    ranks: Annotated[int | None, typer.Option(min=1, help="Processes that train a step together; part of the numerics.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Begin nothing new after a failure.")] = False,
     sharing: Annotated[bool, typer.Option(help="Whether runs share steps; without, to measure what sharing saves.")] = True,
     as_json: JsonOption = False,
@@ -65,7 +66,8 @@ def run(
     from rrgbench.runner import make_executor, run_plan
 
     catalogue, place, plan = _planned(experiment, overrides, profile, store, sharing)
-    options = {key: value for key, value in (("workers", workers), ("threads", threads)) if value is not None}
+    given = {"workers": workers, "threads": threads, "ranks": ranks}
+    options = {key: value for key, value in given.items() if value is not None}
     runs = make_executor(catalogue, {"name": executor, **options})
     with make_listener(quiet=as_json) as listener:
         result = run_plan(plan, place, runs, catalogue, listener, fail_fast=fail_fast)

@@ -32,6 +32,7 @@ def search(
     executor: Annotated[str, typer.Option(help="The executor that runs the steps.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes [one a GPU, else one a core].")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each worker; part of the numerics.")] = None,
+    ranks: Annotated[int | None, typer.Option(min=1, help="Processes that train a step together; part of the numerics.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search for the cell that is best on validate; test stays closed. The best leaves as an experiment file."""
@@ -50,7 +51,8 @@ def search(
 
     place = Store(store or default_store())
     place.create()
-    options = {key: value for key, value in (("workers", workers), ("threads", threads)) if value is not None}
+    given = {"workers": workers, "threads": threads, "ranks": ranks}
+    options = {key: value for key, value in given.items() if value is not None}
     runs = make_executor(catalogue, {"name": executor, **options})
     with _make_listener(resolved, quiet=as_json) as listener:
         result = run_search(resolved, place, runs, catalogue, listener, storage=storage, export=export)

@@ -16,6 +16,7 @@ from rrgbench.identity import digest
 from rrgbench.plan.knowing import Finals, knowledge
 from rrgbench.plan.naming import metric_keys, value_names
 from rrgbench.plan.steps import RESAMPLES, RowPlan, Step
+from rrgbench.plan.validating import validated
 from rrgbench.types import Split
 
 
@@ -152,7 +153,7 @@ class Compiler:
             if merged := replaced(held.get("carried", {}), stage):
                 held["merged"] = list(merged)
             rungs = []
-            for first, last in _cuts(stage):
+            for first, last in _cuts(stage, record.splits["train"].studies):
                 payload = {
                     "model": cell.parts(stage.modules, stage.needs),
                     "stage": stage.part,
@@ -166,8 +167,12 @@ class Compiler:
                 films |= knowledge(self, cell, record, "train", stage.modules, finals, seed)
                 upstream = films | self.labels(cell, record, "train", asked) | {"start": (rungs[-1],) if rungs else start}
                 upstream |= self.masks(cell, record, "train", bool(stage.needs & MASKS))
+                if stage.is_validated:
+                    payload["validate"] = _both_sides(record, "validate")
+                    upstream |= validated(self, cell, stage, record, finals, seed, asked)
                 title = f"train {stage.name} {first + 1}-{last} of {_who(cell, stage)}, seed {seed}"
-                step = Step("train", title, payload, upstream, seed, _folders(record, "train"), record.license)
+                folders = _folders(record, "train") | (_folders(record, "validate") if stage.is_validated else {})
+                step = Step("train", title, payload, upstream, seed, folders, record.license)
                 rungs.append(self.add(step))
             finals.append((stage, rungs[-1]))
         return Trained(tuple(finals), tuple(rungs))
@@ -370,10 +375,11 @@ def _inapplicable(metric: Component, about: Cell | Component, record: DataRecord
     return ""
 
 
-def _cuts(stage: Stage) -> Iterator[tuple[int, int]]:
-    rung = stage.config.rung or stage.config.epochs
-    for first in range(0, stage.config.epochs, rung):
-        yield first, min(first + rung, stage.config.epochs)
+def _cuts(stage: Stage, studies: int) -> Iterator[tuple[int, int]]:
+    epochs = stage.epochs(studies)
+    rung = stage.config.rung or epochs
+    for first in range(0, epochs, rung):
+        yield first, min(first + rung, epochs)
 
 
 def _both_sides(record: DataRecord, split: Split) -> dict[str, str]:

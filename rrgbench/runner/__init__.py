@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rrgbench.interfaces import Event, Executor
 from rrgbench.plan import Plan, Step, make_plan
 from rrgbench.row import Row, make_row, write_row
 from rrgbench.runner.events import Hooks, Listener, Silent, told_step
+from rrgbench.runner.ranks import check_ranks
 from rrgbench.store import Failure, Store, default_store
 
 _BUSY_SECONDS = 1.0
@@ -217,10 +218,12 @@ def run_plan(
     """Run what a plan still wants, and write its rows.
 
     Raises:
+        ConfigError, ManyErrors: a stage has no batches for all ranks of the executor.
         StoreError: the store cannot be written.
     """
     began = time.perf_counter()
     try:
+        check_ranks(wanted_steps(plan, store).values(), getattr(executor, "ranks", 1))
         result = _Run(plan, store, executor, Hooks(catalogue), listener or Silent(), fail_fast).go()
     finally:
         executor.close()
@@ -229,14 +232,16 @@ def run_plan(
 
 
 def run_steps(
-    plan: Plan, targets: Iterable[str], store: Store, executor: Executor, catalogue: Catalogue, listener: Listener | None = None
+    plan: Plan, targets: Collection[str], store: Store, executor: Executor, catalogue: Catalogue, listener: Listener | None = None
 ) -> RunResult:
     """Run some steps of a plan and what they rest on, ending at the first failure. The executor stays open, its workers warm.
 
     Raises:
+        ConfigError, ManyErrors: a stage has no batches for all ranks of the executor.
         StoreError: the store cannot be written.
     """
     began = time.perf_counter()
+    check_ranks(wanted_steps(plan, store, targets).values(), getattr(executor, "ranks", 1))
     result = _Run(plan, store, executor, Hooks(catalogue), listener or Silent(), True, targets).go()
     result.seconds = time.perf_counter() - began
     return result

@@ -16,7 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rrgbench.errors import RRGBenchError, StoreError
+from rrgbench.errors import RankLost, RRGBenchError, StoreError
+from rrgbench.runner.ranks import Meeting, Team
 from rrgbench.steps import Context, step_function
 from rrgbench.store import Done, Failure, Store
 
@@ -68,6 +69,16 @@ def resolve_device(device: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _gpus(device: str) -> list[str]:
+    """The GPUs that this process is shown, where it works on one."""
+    if not device.startswith("cuda"):
+        return []
+    import torch
+
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return shown.split(",") if shown else [str(number) for number in range(torch.cuda.device_count())]
+
+
 def _throttled(tell: Tell) -> Callable[[int, int, str], None]:
     last = [0.0]
 
@@ -80,8 +91,13 @@ def _throttled(tell: Tell) -> Callable[[int, int, str], None]:
     return on_progress
 
 
-def execute(store: Store, request: Mapping[str, Any], device: str, threads: int, tell: Tell) -> None:
-    """Run one step under its lease and publish its artifact; whatever goes wrong is told and kept, never raised."""
+def execute(
+    store: Store, request: Mapping[str, Any], device: str, threads: int, tell: Tell, ranks: int = 1, team: Team | None = None
+) -> None:
+    """Run one step under its lease and publish its artifact; whatever goes wrong is told and kept, never raised.
+
+    ``ranks``: the processes that train together, this one and those of ``team``.
+    """
     step_id = str(request["id"])
     try:
         if store.is_done(step_id):
@@ -93,7 +109,7 @@ def execute(store: Store, request: Mapping[str, Any], device: str, threads: int,
             return
         with lease:
             if not store.is_done(step_id):
-                _execute_leased(store, request, device, threads, tell)
+                _execute_leased(store, request, device, threads, tell, ranks, team or Team())
         tell("finished", {})
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the step fails alone
         mistake = type(error).__name__ if isinstance(error, RRGBenchError) else ""
@@ -105,19 +121,55 @@ def execute(store: Store, request: Mapping[str, Any], device: str, threads: int,
         tell("failed", {"error": text, "mistake": mistake, "traceback": trace})
 
 
-def _execute_leased(store: Store, request: Mapping[str, Any], device: str, threads: int, tell: Tell) -> None:
+def execute_rank(store: Store, message: Mapping[str, Any], tell: Tell) -> None:
+    """Do what rank 0 does with a step, for another rank, which writes nothing. A rank that fails ends: others wait for it."""
+    request, device = message["request"], str(message["device"])
+    kind, step_id = str(request["kind"]), str(request["id"])
+    try:
+        _reset(kind, int(request["seed"] or 0), int(message["threads"]))
+        context = Context(
+            store=store,
+            request=request,
+            draft=Path(message["meeting"]).parent / "nothing is written here",
+            scratch=store.scratch(step_id),
+            device=resolve_device(device),
+            ranks=int(message["ranks"]),
+            rank=int(message["rank"]),
+            meeting=Path(message["meeting"]),
+            meet=lambda: tell("ready", {}),
+        )
+        step_function(kind)(context)
+        tell("finished", {})
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; rank 0 tells it
+        what = "lost" if isinstance(error, RankLost) else "failed"
+        tell(what, {"error": str(error) if isinstance(error, RRGBenchError) else f"{type(error).__name__}: {error}"})
+        os._exit(1)
+
+
+def _execute_leased(
+    store: Store, request: Mapping[str, Any], device: str, threads: int, tell: Tell, ranks: int, team: Team
+) -> None:
     kind, step_id = str(request["kind"]), str(request["id"])
     _reset(kind, int(request["seed"] or 0), threads)
     began = time.perf_counter()
-    with store.draft(step_id) as draft:
+    where = resolve_device(device) if kind in _WITH_TORCH else "cpu"
+    with contextlib.ExitStack() as stack:
+        draft = stack.enter_context(store.draft(step_id))
+        meeting = Meeting()
+        if ranks > 1 and kind == "train":
+            message = {"step_id": step_id, "request": request, "device": device, "threads": threads, "ranks": ranks}
+            meeting = stack.enter_context(team.together(message, ranks, _gpus(where)))
         context = Context(
             store=store,
             request=request,
             draft=draft,
             scratch=store.scratch(step_id),
-            device=resolve_device(device) if kind in _WITH_TORCH else "cpu",
+            device=where,
             on_progress=_throttled(tell),
             on_epoch=lambda epoch, scores: tell("epoch", {"epoch": epoch, "scores": dict(scores)}),
+            ranks=ranks,
+            meeting=meeting.place,
+            meet=meeting.meet,
         )
         result = step_function(kind)(context)
         done = Done(
@@ -148,6 +200,7 @@ def serve() -> None:
     lock = threading.Lock()
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_lines, args=(lines,), daemon=True).start()
+    team = Team()
     while True:
         message = json.loads(lines.get())
 
@@ -156,5 +209,9 @@ def serve() -> None:
                 answers.write(json.dumps({"what": what, "step_id": step_id, "payload": payload}) + "\n")
                 answers.flush()
 
-        request = message["request"]
-        execute(Store(Path(request["store"])), request, message["device"], int(message["threads"]), tell)
+        request, ranks = message["request"], int(message.get("ranks", 1))
+        store = Store(Path(request["store"]))
+        if message.get("rank"):
+            execute_rank(store, message, tell)
+        else:
+            execute(store, request, message["device"], int(message["threads"]), tell, ranks, team)

@@ -25,6 +25,10 @@ def _quiet_epoch(epoch: int, scores: Mapping[str, float]) -> None:
     """Told to nobody."""
 
 
+def _met() -> None:
+    """There is nobody to wait for."""
+
+
 @dataclass
 class Result:
     """What a step tells beside its files: where its numbers come from, and what it cost."""
@@ -44,6 +48,13 @@ class Context:
     device: str = "cpu"
     on_progress: Callable[[int, int, str], None] = _quiet_progress
     on_epoch: Callable[[int, Mapping[str, float]], None] = _quiet_epoch
+    ranks: int = 1
+    """How many processes train together in this run; what else a step does, one does alone."""
+    rank: int = 0
+    """Which of them this is; only 0 writes."""
+    meeting: Path | None = None
+    """Where they find each other."""
+    meet: Callable[[], None] = _met
 
     @property
     def payload(self) -> Mapping[str, Any]:

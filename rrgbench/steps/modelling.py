@@ -166,13 +166,18 @@ def study_set(
     inputs: Sequence[Inputs],
     targets: Sequence[Targets] | None = None,
     labels: Sequence[str] = (),
+    side: str = "",
 ) -> StudySet:
-    """Studies as the model reads them; without targets for everything but training and judging."""
-    pixels, features, masks, active = (context.upstream(role) for role in ("pixels", "features", "masks", "active"))
+    """Studies as the model reads them; without targets for everything but training and judging.
+
+    ``side``: what the roles of their artifacts begin with, where the step has another split, too.
+    """
+    pixels, features, masks, active = (context.upstream(f"{side}{role}") for role in ("pixels", "features", "masks", "active"))
     context_tokenizer: Any = getattr(dict(model.encoders.items()).get("text"), "tokenizer", None)
     own: Any = getattr(model.report_encoder, "tokenizer", None)
     read = model.heads is not None and (model.heads.reads_reports or (model.heads.words is not None and own is None))
     reader = context_tokenizer if own is None else own
+    reads_nodes = not side and "report_nodes" in (model.needs or ())  # only what train reports state is known
     return StudySet(
         inputs,
         pixels=np.load(pixels[0] / "pixels.npy", mmap_mode="r") if pixels else None,
@@ -184,7 +189,7 @@ def study_set(
         label_names=tuple(labels) if targets is not None else (),
         masks=np.load(masks[0] / "masks.npy", mmap_mode="r") if masks and targets is not None else None,
         active_nodes=np.load(active[0] / "active.npy", allow_pickle=False) if active else None,
-        report_nodes=_stated(context, targets) if targets is not None and "report_nodes" in (model.needs or ()) else None,
+        report_nodes=_stated(context, targets) if targets is not None and reads_nodes else None,
     )
 
 
@@ -217,7 +222,7 @@ def same_domain(context: Context, roles: Sequence[str]) -> dict[str, Any]:
     Raises:
         RRGBenchError: an earlier step of the run was done elsewhere.
     """
-    here: dict[str, Any] = dict(numerics_domain(context.device))
+    here: dict[str, Any] = dict(numerics_domain(context.device, context.ranks))
     for role in roles:
         for folder in context.upstream(role):
             there = read_done(folder).domain

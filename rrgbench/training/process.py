@@ -42,13 +42,13 @@ def reset_accelerate() -> None:
     GradientState._reset_state()
 
 
-def numerics_domain(device: str) -> dict[str, str | int]:
+def numerics_domain(device: str, ranks: int = 1) -> dict[str, str | int]:
     """Within which the same inputs give the same bytes: ``device``, ``hardware``, ``threads``, ``world_size``, ``torch``."""
     kind = torch.device(device).type
     return {
         "device": kind,
         "hardware": torch.cuda.get_device_name(device) if kind == "cuda" else torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "world_size": int(os.environ.get("WORLD_SIZE", "1")),
+        "world_size": ranks,
         "torch": str(torch.__version__),
     }

@@ -12,6 +12,8 @@ import torch
 
 from rrgbench.errors import ConfigError
 from rrgbench.model import MODULES, Model
+from rrgbench.training.stopping import EarlyStopping
+from rrgbench.training.unfreezing import Openings, Unfreeze, openings
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Recipe:
     Attributes:
         train: the modules to train (of image, text, knowledge, fusion, decoder); None trains whatever is not frozen. Heads are
             always trained.
-        epochs: the whole horizon, over all rungs.
+        epochs: the whole horizon, over all rungs; None where ``steps`` says it.
+        steps: the horizon in optimisation steps instead; its last epoch may be cut short.
         batch_size: studies a forward pass.
         lr: module -> peak learning rate; ``default`` is for those not named.
         weight_decay: of AdamW (Loshchilov and Hutter, 2019), on weights of two dimensions or more; not on biases and norms.
@@ -33,11 +36,14 @@ class Recipe:
         accumulate: batches a step of the optimiser.
         precision: ``no`` (float32), ``bf16`` or ``fp16`` (GPU only).
         augment: whether films are changed at random in training.
-        max_steps: optimisation steps after which training ends, whatever ``epochs`` says.
+        unfreeze: module -> pattern of names -> epoch (from 0) from which the parameters of that name are trained, the earliest
+            where several match; what of such a module no pattern matches stays frozen.
+        early_stopping: when training ends before the horizon; the weights of the best epoch are kept then.
     """
 
     train: tuple[str, ...] | None = None
-    epochs: int = 1
+    epochs: int | None = None
+    steps: int | None = None
     batch_size: int = 16
     lr: Mapping[str, float] = field(default_factory=lambda: {"default": 1e-4})
     weight_decay: float = 0.01
@@ -50,10 +56,11 @@ class Recipe:
     accumulate: int = 1
     precision: Literal["no", "bf16", "fp16"] = "no"
     augment: bool = True
-    max_steps: int | None = None
+    unfreeze: Unfreeze = field(default_factory=dict)
+    early_stopping: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "step_size", "accumulate", "max_steps"):
+        for name in ("epochs", "batch_size", "step_size", "accumulate", "steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(name, got=value, expected="1 or more")
@@ -65,12 +72,15 @@ class Recipe:
         for what, words, known in (
             ("train", self.train or (), MODULES),
             ("lr", tuple(self.lr), ("default", *MODULES)),
+            ("unfreeze", tuple(self.unfreeze), MODULES),
             ("schedule", (self.schedule,), ("cosine", "step", "constant")),
             ("precision", (self.precision,), ("no", "bf16", "fp16")),
         ):
             unknown = [word for word in words if word not in known]
             if unknown:
                 raise ConfigError(what, got=", ".join(unknown), expected=f"of {', '.join(known)}")
+        if (self.epochs is None) == (self.steps is None):
+            raise ConfigError("the horizon", got=f"epochs {self.epochs}, steps {self.steps}", expected="one of them")
 
     def rate(self, module: str) -> float:
         """The peak learning rate of a module."""
@@ -84,8 +94,11 @@ class Recipe:
 
     def horizon(self, studies: int) -> int:
         """Optimisation steps over all rungs."""
-        steps = self.epochs * self.steps_per_epoch(studies)
-        return steps if self.max_steps is None else min(steps, self.max_steps)
+        return (self.epochs or 0) * self.steps_per_epoch(studies) if self.steps is None else self.steps
+
+    def epochs_over(self, studies: int) -> int:
+        """Epochs over all rungs; the last may be cut short by ``steps``."""
+        return math.ceil(self.horizon(studies) / self.steps_per_epoch(studies))
 
     def factor(self, step: int, studies: int) -> float:
         """What the peak rates are multiplied with in optimisation step ``step`` (from 0); rungs need no state for it."""
@@ -101,12 +114,13 @@ class Recipe:
 
 
 @contextmanager
-def trained(model: Model, train: tuple[str, ...] | None) -> Iterator[None]:
-    """Freeze what is not to be trained, for as long as this lasts.
+def trained(model: Model, recipe: Recipe) -> Iterator[Openings]:
+    """Freeze what is not to be trained at any time, for as long as this lasts; and say when the rest is.
 
     Raises:
-        ConfigError: nothing is left to train.
+        ConfigError: nothing is left to train, or a pattern of ``unfreeze`` matches nothing.
     """
+    train = recipe.train
     before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         for part, parameters in model.parameters_by_module().items():
@@ -118,7 +132,7 @@ def trained(model: Model, train: tuple[str, ...] | None) -> Iterator[None]:
                 got=f"train: {'everything not frozen' if train is None else ', '.join(train) or 'nothing'}",
                 expected=f"a module that is not frozen, of {', '.join(model.modules_by_name())}",
             )
-        yield
+        yield openings(recipe.unfreeze, model.parameters_by_module(), model.modules_by_name())
     finally:
         for parameter, requires_grad in before:
             parameter.requires_grad_(requires_grad)

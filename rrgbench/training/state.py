@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,46 @@ from rrgbench.errors import PluginError, StoreError
 from rrgbench.identity import canonical_json
 
 WEIGHTS, OPTIMIZER, STATE, CLOCK = "model.safetensors", "optimizer.safetensors", "state.json", "clock.json"
+NEWEST = "newest.safetensors"
+"""The weights to go on from, where those that are kept are of an earlier epoch."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far, counted from 0, and its loss."""
+
+    epoch: int
+    loss: float
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: epochs and optimisation steps done, each epoch's scores, the scaler of fp16."""
+    """How far a training is: epochs and optimisation steps done, each epoch's scores, the scaler of fp16; and where it may end
+    early, its best epoch, and whether it ended."""
 
     epoch: int = 0
     step: int = 0
     history: tuple[Mapping[str, float], ...] = ()
     scaler: Mapping[str, float] | None = None
+    best: Best | None = None
+    stopped: bool = False
+
+    @property
+    def newest_is_best(self) -> bool:
+        """Whether the weights of the newest epoch are those to keep."""
+        return self.best is None or self.best.epoch == self.epoch - 1
 
 
-def save_model(model: nn.Module, path: Path) -> None:
+def save_model(model: nn.Module, path: Path, instead: Mapping[str, Tensor] | None = None) -> None:
     """Write parameters and buffers as safetensors; tied ones once, under the first of their names in alphabetical order.
+
+    ``instead``: tensors that take the place of the model's own, by name.
 
     Raises:
         PluginError: the module keeps state that is not a tensor.
     """
     kept, tied = _distinct(model)
+    kept |= {name: tensor for name, tensor in (instead or {}).items() if name in kept}
     # One key: safetensors writes several in the random order of a hash map.
     _save(kept, path, {"rrgbench": canonical_json({"tied": tied})})
 
@@ -122,9 +143,21 @@ def _distinct(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     return kept, tied
 
 
-def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write the three files of a state into a folder that exists, through to the disk."""
-    save_model(model, folder / WEIGHTS)
+def save_state(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    best: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write the files of a state into a folder that exists, through to the disk.
+
+    ``best``: what the weights of the best epoch have other than the model's, where that is an earlier one: they are what is
+    kept, and the model's own lie beside them, to go on from.
+    """
+    save_model(model, folder / WEIGHTS, None if progress.newest_is_best else best)
+    if not progress.newest_is_best:
+        save_model(model, folder / NEWEST)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     moments = {
         f"{key}/{names[id(parameter)]}": value for parameter, entry in optimizer.state.items() for key, value in entry.items()
@@ -137,6 +170,8 @@ def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
         "history": list(progress.history),
         "scaler": progress.scaler,
     }
+    if progress.best is not None:
+        content |= {"best": {"epoch": progress.best.epoch, "loss": progress.best.loss}, "stopped": progress.stopped}
     _write(folder / STATE, canonical_json(content))
 
 
@@ -146,12 +181,8 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     Raises:
         StoreError: a file is missing or damaged, or belongs to another model or set of trained modules.
     """
-    try:
-        content = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        progress = Progress(content["epoch"], content["step"], tuple(content["history"]), content["scaler"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise StoreError(f"{folder / STATE} cannot be read", got=f"{type(error).__name__}: {error}") from error
-    load_model(model, folder / WEIGHTS)
+    progress = load_progress(folder)
+    load_model(model, folder / (WEIGHTS if progress.newest_is_best else NEWEST))
     found = _load(folder / OPTIMIZER)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = optimizer.state_dict()["param_groups"]
@@ -170,6 +201,39 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
         state.setdefault(places[name], {})[moment] = tensor.clone()
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     return progress
+
+
+def load_progress(folder: Path) -> Progress:
+    """How far the training is whose state lies in a folder.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    try:
+        content = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        best = Best(**content["best"]) if "best" in content else None
+        stopped = bool(content.get("stopped", False))
+        return Progress(content["epoch"], content["step"], tuple(content["history"]), content["scaler"], best, stopped)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StoreError(f"{folder / STATE} cannot be read", got=f"{type(error).__name__}: {error}") from error
+
+
+def snapshot(model: nn.Module, changing: Iterable[nn.Parameter]) -> dict[str, Tensor]:
+    """A copy on the CPU of what a training changes in a model: the parameters ``changing``, and buffers. Names as saved."""
+    ours = {id(parameter) for parameter in changing}
+    fixed = {parameter.data_ptr() for parameter in model.parameters() if id(parameter) not in ours}
+    kept, _ = _distinct(model)
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in kept.items() if tensor.data_ptr() not in fixed}
+
+
+def load_best(folder: Path, names: Iterable[str]) -> dict[str, Tensor]:
+    """The weights of the best epoch, those of ``names``, from a state that keeps an earlier one.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    found = _load(folder / WEIGHTS)
+    return {name: found[name] for name in names if name in found}
 
 
 def _save(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -220,14 +284,21 @@ class Scratch:
     def _complete(self) -> list[Path]:
         return sorted(self._folder.glob("epoch-*"), reverse=True)
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, clock: Mapping[str, float]) -> None:
+    def save(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress,
+        clock: Mapping[str, float],
+        best: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Keep this state instead of the one before."""
         final = self._folder / f"epoch-{progress.epoch:06d}"
         before = self._complete()
         partial = self._folder / f"partial-{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        save_state(partial, model, optimizer, progress)
+        save_state(partial, model, optimizer, progress, best)
         _write(partial / CLOCK, canonical_json(clock))
         _sync(partial)
         partial.replace(final)
@@ -235,14 +306,17 @@ class Scratch:
         for old in before:
             self._remove(old)
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Progress, dict[str, float]] | None:
-        """Read the newest state into model and optimiser: it and its clock, or None. What was half-written is removed."""
-        for partial in self._folder.glob("partial-*"):
+    def load(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, tidy: bool = True
+    ) -> tuple[Path, Progress, dict[str, float]] | None:
+        """Read the newest state into model and optimiser: its folder, it and its clock, or None. What was half-written is
+        removed, where ``tidy``."""
+        for partial in self._folder.glob("partial-*") if tidy else ():
             shutil.rmtree(partial)
         for folder in self._complete():
             progress = load_state(folder, model, optimizer)
             clock = json.loads((folder / CLOCK).read_text(encoding="utf-8"))
-            return progress, {str(epoch): float(seconds) for epoch, seconds in clock.items()}
+            return folder, progress, {str(epoch): float(seconds) for epoch, seconds in clock.items()}
         return None
 
     def _remove(self, folder: Path) -> None:
