@@ -205,18 +205,7 @@ def _image_digests(name: str, images: Iterable[Path]) -> dict[Path, str]:
 def _write_split(
     store: Store, folder: Path, inputs: Sequence[Inputs], targets: Sequence[Targets], digests: Mapping[Path, str]
 ) -> SplitData:
-    asked = [
-        {
-            "study_id": item.study_id,
-            "subject_id": item.subject_id,
-            "images": [os.path.relpath(path, folder) for path in item.images],
-            "image_digests": [digests[path] for path in item.images],
-            "views": list(item.views),
-            "context": item.context,
-            "prior_ids": list(item.prior_ids),
-        }
-        for item in inputs
-    ]
+    asked = [_asked(item, folder, digests) for item in inputs]
     judged = [
         {"study_id": target.study_id, "report": target.report, "labels": None if target.labels is None else dict(target.labels)}
         for target in targets
@@ -229,6 +218,28 @@ def _write_split(
         targets=_write_lines(store, judged),
         labels=tuple(sorted({name for target in targets for name in target.labels or ()})),
     )
+
+
+def _asked(item: Inputs, folder: Path, digests: Mapping[Path, str]) -> dict[str, Any]:
+    return {
+        "study_id": item.study_id,
+        "subject_id": item.subject_id,
+        "images": [os.path.relpath(path, folder) for path in item.images],
+        "image_digests": [digests[path] for path in item.images],
+        "views": list(item.views),
+        "context": item.context,
+        "prior_ids": list(item.prior_ids),
+    }
+
+
+def record_inputs(store: Store, study: Inputs) -> str:
+    """One study as the inputs side of a split of its own, its films below the root folder; the digest of that.
+
+    Raises:
+        DataError, StoreError: a film cannot be read; the store cannot be written.
+    """
+    digests = _image_digests("given films", study.images)
+    return _write_lines(store, [_asked(study, Path(os.sep), digests)])
 
 
 def record_references(store: Store, name: str, references: Mapping[str, str]) -> DataRecord:

@@ -39,6 +39,7 @@ NAMED_COMPONENTS: dict[str, str] = {
     "rrgbench/cli/search.py": "the default executor is local",
     "rrgbench/cli/outside.py": "the default executor is local",
     "rrgbench/cli/graphing.py": "the default executor is local",
+    "rrgbench/cli/writing.py": "the executor is local: a report is written where it is asked for",
 }
 """File of the platform -> why a component's name may stand in it."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import safetensors
-import safetensors.torch
 import timm
 import torch
 from PIL import Image
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from rrgbench import ConfigError, Segmenter
 from rrgbench_encoders.augmenting import Augmentation
 from rrgbench_encoders.preparing import Filter, Lungs, Padding, Preparation, Resize
+from rrgbench_encoders.weights import load_backbone
 
 
 class Timm(nn.Module):
@@ -29,10 +29,13 @@ class Timm(nn.Module):
     Args:
         model: a name that ``timm.list_models()`` knows, with or without a tag.
         pretrained: take timm's weights from the model hub (or from its cache).
-        checkpoint: a safetensors file of this model, in timm's names; the classifier in it is ignored, and a first
-            convolution over 3 channels is summed for 1.
+        checkpoint: a safetensors file of this model, in the names of timm or torchvision, under any prefix; the classifier in it
+            is ignored, a first convolution over 3 channels is summed for 1 (and 1 shared out over 3), tables of positions
+            are interpolated. A file that lacks any part of the backbone is refused.
         size: height and width of the prepared film, in pixels.
         channels: 1 (grey, which films are) or 3.
+        mean, std: what is taken from pixels between 0 and 1, and what they are divided by, where the weights want others than
+            the model's own: one number, or one a channel.
         resize: how a film becomes a square: ``squash`` it, ``pad`` it (nothing is lost), or ``crop`` its middle.
         padding: what ``pad`` adds: ``black``, or the film's ``edge`` drawn out.
         filter: how pixels are averaged when a film is made smaller.
@@ -60,6 +63,8 @@ class Timm(nn.Module):
         checkpoint: Path | None = None,
         size: Annotated[int, Field(ge=16, le=2048)] = 128,
         channels: Literal[1, 3] = 1,
+        mean: float | tuple[float, ...] | None = None,
+        std: Annotated[float, Field(gt=0)] | tuple[Annotated[float, Field(gt=0)], ...] | None = None,
         resize: Resize = "squash",
         padding: Padding = "black",
         filter: Filter = "bilinear",  # noqa: A002 - the word that Pillow and timm use
@@ -80,15 +85,14 @@ class Timm(nn.Module):
         # Whoever makes the encoder may have switched gradients off; the head is found by means of them.
         with torch.inference_mode(False), torch.enable_grad():
             self.model = _create(model, pretrained, size, channels)
-            if checkpoint is not None:
-                _load(self.model, checkpoint, channels)
+            _check_size(self.model, model, size)
             _cut_head(self.model, model, torch.zeros(1, channels, size, size))
+        if checkpoint is not None:
+            load_backbone(self.model, checkpoint, channels)
         self.num_features: int = self.model.num_features
         settings = timm.data.resolve_model_data_config(self.model)
-        for name in ("mean", "std"):
-            value = torch.tensor(settings[name], dtype=torch.float32)
-            value = value.mean().reshape(1, 1, 1) if channels == 1 else value.reshape(3, 1, 1)
-            self.register_buffer(name, value, persistent=False)
+        for name, given in (("mean", mean), ("std", std)):
+            self.register_buffer(name, _by_channel(name, settings[name] if given is None else given, channels), persistent=False)
 
     def prepare(self, image: Image.Image) -> Tensor:
         """The film as uint8 (channels, size, size). More than 8 bits are spread over the film's own darkest to brightest."""
@@ -114,6 +118,16 @@ class Timm(nn.Module):
         return _tokens(self.model, self.model.forward_features(pixel_values))
 
 
+def _by_channel(name: str, given: float | Sequence[float], channels: int) -> Tensor:
+    """One number a channel, (C, 1, 1); for grey films the mean of three."""
+    numbers = torch.tensor([given] if isinstance(given, float) else list(given), dtype=torch.float32)
+    if len(numbers) not in (1, 3):
+        raise ConfigError(
+            f"image encoder `timm`: option `{name}`", got=f"{len(numbers)} numbers", expected="1, or 3 of a model in colour"
+        )
+    return (numbers.mean(dim=0, keepdim=True) if channels == 1 else numbers.expand(3)).reshape(-1, 1, 1)
+
+
 def _create(name: str, pretrained: bool, size: int, channels: int) -> Any:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3)
@@ -124,8 +138,12 @@ def _create(name: str, pretrained: bool, size: int, channels: int) -> Any:
         )
     settings = timm.get_pretrained_cfg(name, allow_unregistered=False)
     fixed = {"img_size": size} if settings is not None and settings.fixed_input_size else {}
+    options = {"pretrained": pretrained, "in_chans": channels, "num_classes": 0, **fixed}
     try:
-        return timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0, global_pool="", **fixed)
+        try:
+            return timm.create_model(name, global_pool="", **options)
+        except AssertionError:  # models that are distilled insist on their own pool
+            return timm.create_model(name, **options)
     except Exception as error:
         # A model's code may raise anything for a size; timm, the hub's client and the network add theirs.
         raise ConfigError(
@@ -136,6 +154,20 @@ def _create(name: str, pretrained: bool, size: int, channels: int) -> Any:
             if pretrained
             else "another `size` or `model`",
         ) from error
+
+
+def _check_size(model: Any, name: str, size: int) -> None:
+    """A patch embedding leaves out, without a word, the pixels that do not fill a last patch."""
+    embed = getattr(model, "patch_embed", None)
+    if not isinstance(embed, timm.layers.PatchEmbed) or getattr(embed, "dynamic_img_pad", False):
+        return
+    patch = max(embed.patch_size)
+    if rest := size % patch:
+        raise ConfigError(
+            f"image encoder `timm`: the model {name} cannot read a film of {size} x {size} pixels whole",
+            got=f"size {size}",
+            expected=f"a multiple of its patch of {patch}, such as {size - rest or patch} or {size - rest + patch}",
+        )
 
 
 def _tokens(model: Any, found: Tensor) -> Tensor:
@@ -173,31 +205,3 @@ def _cut_head(model: Any, name: str, film: Tensor) -> None:
         if child not in read and isinstance(getattr(model, child), nn.Module):
             setattr(model, child, nn.Identity())
     model.train()
-
-
-def _load(model: Any, path: Path, channels: int) -> None:
-    try:
-        state = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise ConfigError(
-            f"image encoder `timm`: checkpoint {path} cannot be read",
-            got=f"{type(error).__name__}: {error}",
-            expected="a safetensors file",
-        ) from error
-    settings = model.pretrained_cfg
-    classifiers = settings.get("classifier") or ()
-    heads = tuple(f"{name}." for name in ((classifiers,) if isinstance(classifiers, str) else classifiers))
-    state = {key: value for key, value in state.items() if not (heads and key.startswith(heads))}
-    convolutions = settings.get("first_conv") or ()
-    for name in (convolutions,) if isinstance(convolutions, str) else convolutions:
-        weight = state.get(f"{name}.weight")
-        if channels == 1 and weight is not None and weight.ndim == 4 and weight.shape[1] == 3:
-            state[f"{name}.weight"] = weight.sum(dim=1, keepdim=True)
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"image encoder `timm`: checkpoint {path} is not of this model",
-            got=str(error),
-            expected=f"the weights of {settings.get('architecture', 'the model')}, in timm's names",
-        ) from error

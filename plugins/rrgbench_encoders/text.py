@@ -30,8 +30,8 @@ class Transformers(nn.Module):
         threshold: a word of the small model occurs at least so often in train; others are one unknown word.
 
     Raises:
-        ConfigError: ``model`` or ``checkpoint`` cannot be loaded, both are given, or the model reads fewer than
-            ``max_length`` tokens.
+        ConfigError: ``model`` or ``checkpoint`` cannot be loaded or lacks weights, both are given, the model reads fewer than
+            ``max_length`` tokens, or its tokenizer is another model's.
     """
 
     tokenizer: Tokenizer
@@ -72,7 +72,11 @@ class Transformers(nn.Module):
 
 
 class PretrainedTokenizer:
-    """A tokenizer of the transformers library behind ``rrgbench.Tokenizer``; bos and eos are its class and separator tokens."""
+    """A tokenizer of the transformers library behind ``rrgbench.Tokenizer``; bos and eos are its class and separator tokens.
+
+    ``mask_token_id`` is None where it has no mask (GPT-2), which whoever masks words refuses. Text is never taken for a special
+    token.
+    """
 
     def __init__(self, tokenizer: Any, max_length: int) -> None:
         self._tokenizer = tokenizer
@@ -87,11 +91,15 @@ class PretrainedTokenizer:
             )
         self.bos_token_id, self.eos_token_id = int(first), int(last)
         self.pad_token_id = int(tokenizer.pad_token_id)
+        self.mask_token_id: int | None = tokenizer.mask_token_id
+        # A model of pieces (DeBERTa's) may know them as pieces of text too.
+        self._special = {self.bos_token_id, self.eos_token_id, self.pad_token_id, self.mask_token_id}
 
     def encode(self, text: str) -> list[int]:
         """``[cls, .., sep]``, at most ``max_length`` ids."""
         text = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates, which the tokenizers refuse
-        words = self._tokenizer(text, add_special_tokens=False, truncation=True, max_length=self.max_length - 2)["input_ids"]
+        found = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+        words = [each for each in found if each not in self._special][: self.max_length - 2]
         return [self.bos_token_id, *words, self.eos_token_id]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -113,20 +121,45 @@ def _pretrained(model_name: str | None, checkpoint: Path | None, max_length: int
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": checkpoint is not None}
     try:
         words = AutoTokenizer.from_pretrained(name, **options)
-        model = AutoModel.from_pretrained(name, use_safetensors=True, **options).float()
+        model, told = AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True, **options)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, safetensors.SafetensorError) as error:
         raise ConfigError(
             f"text encoder `transformers`: option `{option}` cannot be loaded",
             got=f"{name} ({type(error).__name__}: {error})",
             expected="a folder with config.json, a tokenizer and model.safetensors, or a name on the hub that can be reached",
+            hint="weights in another format (pytorch_model.bin) are converted once: docs/encoders.md says how",
         ) from error
+    missing = sorted(key for key in told["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise ConfigError(
+            f"text encoder `transformers`: option `{option}`: the weights are not the whole model",
+            got=f"{name} without {', '.join(missing[:2])}" + (f" and {len(missing) - 2} more" if missing[2:] else ""),
+            expected=f"every tensor of {type(model).__name__}, under the names that save_pretrained gives them",
+        )
+    _check_fit(words, model.float(), name, max_length)
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None  # It reads the last layer for a classifier that is not here; it would never learn.
+    return PretrainedTokenizer(words, max_length), model, int(model.config.hidden_size)
+
+
+def _check_fit(words: Any, model: Any, name: str, max_length: int) -> None:
+    """The model has a row for every id, and a place for every token.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    if len(words) > rows:
+        what = "text encoder `transformers`: tokenizer and model do not belong together"
+        raise ConfigError(what, got=f"{len(words)} ids and {rows} embeddings in {name}", expected="an embedding for each id")
     limit = min(int(words.model_max_length), int(getattr(model.config, "max_position_embeddings", max_length)))
+    for part, table in model.named_modules():
+        # RoBERTa counts places from the padding's on, so that two fewer can be read than there are.
+        if part.endswith("position_embeddings") and getattr(table, "padding_idx", None) is not None:
+            limit = min(limit, table.num_embeddings - table.padding_idx - 1)
     if max_length > limit:
         raise ConfigError(
             "text encoder `transformers`: option `max_length` is more than the model reads",
             got=max_length,
             expected=f"at most {limit} for {name}",
         )
-    if getattr(model, "pooler", None) is not None:
-        model.pooler = None  # It reads the last layer for a classifier that is not here; it would never learn.
-    return PretrainedTokenizer(words, max_length), model, int(model.config.hidden_size)

@@ -220,6 +220,7 @@ def make_app() -> typer.Typer:
     from rrgbench.cli.graphing import data_graph
     from rrgbench.cli.page import leaderboard_build
     from rrgbench.cli.search import search
+    from rrgbench.cli.writing import generate
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_callback)
@@ -229,6 +230,7 @@ def make_app() -> typer.Typer:
     app.command("exec-step", hidden=True)(exec_step)
     app.command()(outside.score)
     app.command()(comparing.compare)
+    app.command()(generate)
     leaderboard = typer.Typer(no_args_is_help=True, help="Rows side by side, floors among them.")
     leaderboard.command("show")(leaderboard_show)
     leaderboard.command("build")(leaderboard_build)

@@ -107,9 +107,8 @@ def _of_dataset(
     from rrgbench.cell.knowing import PRUNING
     from rrgbench.cli.outside import dataset_options
     from rrgbench.data import read_dataset
-    from rrgbench.experiment import ExperimentConfig, Resolved
     from rrgbench.experiment.yaml import parse_yaml
-    from rrgbench.plan import Plan
+    from rrgbench.plan import bare_plan
     from rrgbench.plan.knowing import graph_of
 
     if annotator is None:
@@ -119,9 +118,7 @@ def _of_dataset(
     reader = catalogue.resolve("annotators", parse_yaml(annotator, "--annotator"), "--annotator")
     kept = KnowledgeConfig(**pruning).model_dump(include=set(PRUNING))
     step = graph_of(dataset.name, read_dataset(store, dataset, root), reader, kept)
-    protocol = catalogue.resolve("protocols", ExperimentConfig.model_fields["protocol"].default, "protocol")
-    nothing = Resolved("graph", "", (), (), (), (), protocol, None, (), None)
-    return Plan(nothing, {step.id: step}, {step.id: 1}, ()), step.id
+    return bare_plan("graph", {step.id: step}, catalogue), step.id
 
 
 def _build(plan: Plan, step_id: str, store: Store, catalogue: Catalogue, quiet: bool) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from rrgbench.catalogue import Catalogue
 from rrgbench.cell import Cell
 from rrgbench.data import DataRecord, need_splits, read_dataset
 from rrgbench.errors import RRGBenchError, collect
-from rrgbench.experiment import Resolved
+from rrgbench.experiment import ExperimentConfig, Resolved
 from rrgbench.identity import digest
 from rrgbench.plan.compiling import Compiler, Trained, Written
 from rrgbench.plan.naming import floor_titles
@@ -61,6 +62,13 @@ def make_plan(experiment: Resolved, store: Store, *, sharing: bool = True) -> Pl
     return Plan(experiment, compiler.steps, compiler.uses, tuple(rows))
 
 
+def bare_plan(name: str, steps: Mapping[str, Step], catalogue: Catalogue) -> Plan:
+    """A few steps without an experiment: no row is made of them."""
+    protocol = catalogue.resolve("protocols", ExperimentConfig.model_fields["protocol"].default, "protocol")
+    nothing = Resolved(name, "", (), (), (), (), protocol, None, (), None)
+    return Plan(nothing, steps, dict.fromkeys(steps, 1), ())
+
+
 def _cell_row(compiler: Compiler, cell: Cell, record: DataRecord, seeds: Sequence[int]) -> RowPlan:
     runs: dict[int, Written] = {}
     aurocs: dict[str, tuple[str, ...]] = {}
@@ -75,4 +83,4 @@ def _dataset_key(cell: Cell) -> str:
     return digest([cell.dataset.identity(), str(cell.root)])
 
 
-__all__ = ["RESAMPLES", "STEP_VERSIONS", "Compiler", "Plan", "RowPlan", "Step", "Trained", "Written", "make_plan"]
+__all__ = ["RESAMPLES", "STEP_VERSIONS", "Compiler", "Plan", "RowPlan", "Step", "Trained", "Written", "bare_plan", "make_plan"]

@@ -18,6 +18,7 @@ from rrgbench.plan import Plan, Step, make_plan
 from rrgbench.row import Row, make_row, write_row
 from rrgbench.runner.events import Hooks, Listener, Silent, told_step
 from rrgbench.runner.ranks import check_ranks
+from rrgbench.runs import keep_runs
 from rrgbench.store import Failure, Store, default_store
 
 _BUSY_SECONDS = 1.0
@@ -172,6 +173,7 @@ class _Run:
             if all(self.store.is_done(step_id) for step_id in (*row_plan.wanted, *floors)):
                 self.rows.remove(row_plan)
                 row = make_row(self.plan, row_plan, self.store)
+                keep_runs(self.store, self.plan, row_plan)
                 if write_row(self.store, row):
                     self.hooks.tell("rrgbench_row_written", row=row.model_dump(mode="json"))
                 self.result.rows.append(row)

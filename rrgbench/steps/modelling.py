@@ -217,7 +217,8 @@ def labelled(context: Context, targets: Sequence[Targets], role: str = "labels")
 
 
 def same_domain(context: Context, roles: Sequence[str]) -> dict[str, Any]:
-    """The numerics domain of this process, which must be that of the run's earlier steps: a run never mixes them.
+    """The numerics domain of this process, which must be that of the run's earlier steps: a run never mixes them. (What is no
+    part of a run, a report for given films, may be written ``elsewhere``.)
 
     Raises:
         RRGBenchError: an earlier step of the run was done elsewhere.
@@ -226,7 +227,7 @@ def same_domain(context: Context, roles: Sequence[str]) -> dict[str, Any]:
     for role in roles:
         for folder in context.upstream(role):
             there = read_done(folder).domain
-            if there is not None and there != here:
+            if there is not None and there != here and not context.payload.get("elsewhere"):
                 different = [key for key in here if here[key] != there.get(key)]
                 raise RRGBenchError(
                     f"this run was begun with other numerics ({', '.join(different)})",
