@@ -137,6 +137,29 @@ def test_too_many_places_are_an_error_that_says_what_to_do(folders: Mapping[str,
         decoder(memory, ids, torch.ones_like(ids, dtype=torch.bool))
 
 
+@pytest.mark.parametrize(("memory", "own"), [("prefix", "start"), ("cross_attention", "cross")])
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_low_rank_changes_and_what_was_not_loaded_are_trained(
+    kind: str, memory: str, own: str, folders: Mapping[str, Path]
+) -> None:
+    pytest.importorskip("peft")
+    from rrgbench_adapters import Lora
+
+    decoder, held = decoder_of(folders[kind], memory=memory), toy_features({"text": 32})["text"]
+    ids = torch.randint(3, WORDS.vocab_size, (3, 6))
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    with torch.no_grad():
+        before = decoder(held, ids, mask)
+        adapted = Lora(decoder, rank=2, whole=["memory_norm", "project", own])().eval()
+        assert torch.allclose(before, adapted(held, ids, mask), atol=1e-6)
+        assert torch.allclose(adapted.step(ids[:, :1], held, None)[0], before[:, 0], atol=1e-4)
+    adapted(held, ids, mask).logsumexp(2).sum().backward()
+    trained = {name: value for name, value in adapted.named_parameters() if value.requires_grad}
+    assert all(value.grad is not None for value in trained.values())
+    assert all(any(part in name for part in ("lora_", "memory_norm", "project", own)) for name in trained)
+    assert any(own in name for name in trained)
+
+
 # What cannot be loaded.
 
 
