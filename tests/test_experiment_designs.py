@@ -186,6 +186,19 @@ def test_base_itself_can_be_the_baseline() -> None:
     assert "baseline; got 'whole'; expected" in line
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_part_of_a_part_can_be_left_out_as_the_part_can(turned: bool) -> None:
+    base = {"stage": {"losses": {"a": 1.0, "b": 2.0}}, "fusion": "concat"}
+    axes = {"stage": [None], "stage.losses.a": [None], "fusion": ["gating"]}
+    made = combinations("leave_one_out", dict(reversed(axes.items())) if turned else axes, base)
+    found = [each.applied(base) for each in made]
+    less = {"stage": {"losses": {"a": None, "b": 2.0}}, "fusion": "concat"}
+    expected = [base, {"stage": None, "fusion": "concat"}, less, base | {"fusion": "gating"}]
+    assert len(found) == 4 and all(cell in expected for cell in found) and all(cell in found for cell in expected)
+    (without,) = [each for each in made if each.values["stage"] is None]
+    assert without.labels["a"] == "none"
+
+
 def test_a_mapping_beside_nothing_has_a_short_label() -> None:
     assert value_labels([{"losses": {"cross_entropy": 1.0, "contrastive": 0.1}, "epochs": 3}, None]) == ["set", "none"]
     assert value_labels([{"epochs": 3}, {"epochs": 4}]) == ["{epochs=3}", "{epochs=4}"]

@@ -27,14 +27,18 @@ class Combination:
         return title_of(self.labels)
 
     def applied(self, base: Any) -> Any:
-        """The base with the values of the axes in place.
+        """The base with the values of the axes in place, an axis inside of another after it.
 
         Raises:
             ConfigError: an axis leads nowhere.
         """
-        for path, value in self.values.items():
-            base = set_path(base, path, value, f"axes.{path}")
+        for path, value in sorted(self.values.items(), key=lambda item: item[0].count(".")):
+            if value is not None or not self._is_inside_nothing(path):
+                base = set_path(base, path, value, f"axes.{path}")
         return base
+
+    def _is_inside_nothing(self, path: str) -> bool:
+        return any(value is None and path.startswith(f"{above}.") for above, value in self.values.items())
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,12 @@ def _zip(axes: Mapping[str, Sequence[Any]], base: Any) -> list[Values]:
 def _one_at_a_time(axes: Mapping[str, Sequence[Any]], base: Any) -> list[Values]:
     start = {path: get_path(base, path) for path in axes}
     start |= {path: None for path, values in axes.items() if start[path] is ABSENT and None in values}
-    changed = [start | {path: value} for path, values in axes.items() for value in values if not same(value, start[path])]
+    changed = [
+        start | {path: value} | ({inner: None for inner in axes if inner.startswith(f"{path}.")} if value is None else {})
+        for path, values in axes.items()
+        for value in values
+        if not same(value, start[path])
+    ]
     return [start, *changed]
 
 
