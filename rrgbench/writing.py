@@ -22,7 +22,7 @@ from rrgbench.row import Row
 from rrgbench.runner import RunResult
 from rrgbench.runs import Kept, image_encoder, read_run, text_encoder
 from rrgbench.steps.context import read_predictions
-from rrgbench.store import Store
+from rrgbench.store import Failure, Store
 from rrgbench.text import treat_placeholders
 from rrgbench.types import VIEWS, Inputs
 
@@ -160,11 +160,19 @@ def write_report(
         step_id, steps = _steps(kept, record_inputs(place, study), elsewhere)
         result = ran(steps, step_id, place)
         if result.failures:
-            failure = result.failures[0]
-            told = getattr(errors, failure.mistake or "RRGBenchError", RRGBenchError)
-            raise told(failure.error if failure.mistake else f"{failure.title} failed: {failure.error}")
+            raise _told(result.failures[0])
         report = read_predictions(place.whole(step_id) / "predictions.jsonl")[STUDY]
     return Written(report, study, notes)
+
+
+def _told(failure: Failure) -> RRGBenchError:
+    """Why a step failed, as the mistake that it was."""
+    changed, mark, _ = failure.error.partition(" changed after the plan was made")
+    if mark:
+        hint = "run its experiment again, which trains a run of what there is now; or go back to what there was"
+        return ConfigError(f"{changed} changed since this run was trained", hint=hint)
+    kind: type[RRGBenchError] = getattr(errors, failure.mistake or "RRGBenchError", RRGBenchError)
+    return kind(failure.error if failure.mistake else f"{failure.title} failed: {failure.error}")
 
 
 def _open(image: Path) -> None:

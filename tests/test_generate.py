@@ -243,6 +243,18 @@ def test_a_run_that_is_not_whole_is_one_line_and_running_again_mends_it(
         write_report(place, run, [film], (), "", plain.ran)
 
 
+def test_a_run_of_other_code_is_refused(plain: Scene, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(plain.store.root, store, symlinks=True)
+    run = find_run(Store(store), "text=none", 0)
+    path = store / "runs" / f"{run.step_id}.json"
+    kept = json.loads(path.read_text())
+    kept["requests"][-1]["payload"]["model"]["decoder"]["$component"]["version"] = "older"
+    path.write_text(json.dumps(kept))
+    with pytest.raises(ConfigError, match=r"transformer changed since this run was trained.*run its experiment again"):
+        write_report(Store(store), run, plain.studies(run.row)[0].images, (), "", plain.ran)
+
+
 def test_other_numerics_are_refused_unless_asked_for(plain: Scene) -> None:
     run = find_run(plain.store, "text=none", 0)
     study = plain.studies(run.row)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rrgbench.plan import Step
     from rrgbench.runner import RunResult
     from rrgbench.store import Store
+    from rrgbench.writing import Ran, Run, Written
 
 _EXECUTOR = "local"
 _RUN = "A row's id, title or experiment:title; an experiment of one row; axis=label conditions; the id of a step that generates."
@@ -45,10 +46,21 @@ def generate(
     place = Store(store or default_store())
     found = find_run(place, run, seed, experiment)
     domain = place.done(found.step_id).domain or {}
-    options = {"workers": 1, "threads": int(domain.get("threads", 1)), "device": str(domain.get("device", "auto"))}
-    if elsewhere:
-        options["device"] = "auto"
+    device = "auto" if elsewhere else str(domain.get("device", "auto"))
+    ran = _runner({"workers": 1, "threads": int(domain.get("threads", 1)), "device": device}, quiet=as_json)
+    written = write_report(place, found, images or [], view or [], context, ran, elsewhere=elsewhere)
+    for note in written.notes:
+        _say("note", note)
+    if found.row.license != "open":
+        told = f"the run learnt from a data set that is not open ({found.row.dataset}): its licence goes with what it writes"
+        _say("warning", told)
+    if as_json:
+        print_json(_about(found, written))
+    else:
+        typer.echo(written.report)
 
+
+def _runner(options: Mapping[str, Any], quiet: bool) -> Ran:
     def ran(steps: Mapping[str, Step], step_id: str, beside: Store) -> RunResult:
         from rrgbench.catalogue import Catalogue
         from rrgbench.cli.progress import make_listener
@@ -58,26 +70,19 @@ def generate(
         catalogue = Catalogue.load()
         executor = make_executor(catalogue, {"name": _EXECUTOR, **options})
         try:
-            with make_listener(quiet=as_json or not sys.stderr.isatty()) as listener:
+            with make_listener(quiet=quiet or not sys.stderr.isatty()) as listener:
                 return run_steps(bare_plan("generate", steps, catalogue), [step_id], beside, executor, catalogue, listener)
         finally:
             executor.close()
 
-    written = write_report(place, found, images or [], view or [], context, ran, elsewhere=elsewhere)
-    for note in written.notes:
-        _say("note", note)
-    if found.row.license != "open":
-        told = f"the run learnt from a data set that is not open ({found.row.dataset}): its licence goes with what it writes"
-        _say("warning", told)
-    if as_json:
-        films = [
-            {"path": str(path), "view": shown} for path, shown in zip(written.study.images, written.study.views, strict=True)
-        ]
-        about = {"row": found.row.id, "title": found.row.title, "experiment": found.row.experiment, "seed": found.seed}
-        told_of = {"report": written.report, "images": films, "context": written.study.context, "notes": list(written.notes)}
-        print_json({**told_of, "run": {**about, "step": found.step_id}})
-    else:
-        typer.echo(written.report)
+    return ran
+
+
+def _about(run: Run, written: Written) -> dict[str, Any]:
+    films = [{"path": str(path), "view": view} for path, view in zip(written.study.images, written.study.views, strict=True)]
+    about = {"row": run.row.id, "title": run.row.title, "experiment": run.row.experiment, "seed": run.seed, "step": run.step_id}
+    told = {"report": written.report, "images": films, "context": written.study.context, "notes": list(written.notes)}
+    return {**told, "run": about}
 
 
 def _say(what: str, told: str) -> None:
