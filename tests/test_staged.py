@@ -137,7 +137,7 @@ def test_the_whole_way_of_the_page_of_stages_goes_from_parts_to_reward(tmp_path:
     for name, stage in base["stages"].items():
         stage |= {"batch_size": 4} | ({"global_batch": 8} if "global_batch" in stage else {})
         stage |= {"steps": 3} if "steps" in stage else {"epochs": 3 if name == "end_to_end" else 1}
-    base["encoders"]["image"]["size"] = 32
+    base["encoders"]["image"]["size"] = 64
     base["encoders"]["text"] |= {"hidden_size": 16, "layers": 1, "heads": 1}
     changes = {f"base.{key}": value for key, value in base.items()} | {"axes": {}}
     ran = shell("run", write_experiment(tmp_path, changes), "--store", tmp_path / "store", "--json")
