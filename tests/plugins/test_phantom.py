@@ -216,6 +216,8 @@ def test_a_png_holds_its_pixels(tmp_path: Path, size: int) -> None:
         ({"studies": 20}, "got 20; expected at least ten subjects of studies_per_subject=3"),
         ({"seed": -1}, "option seed of data set phantom; got -1"),
         ({"studies_per_subject": 0}, "option studies_per_subject of data set phantom; got 0"),
+        ({"interaction_plant": -0.5}, "option interaction_plant of data set phantom; got -0.5"),
+        ({"answer_alone": True}, "option answer_alone of data set phantom; got True; expected a question"),
     ],
 )
 def test_an_option_out_of_range_is_one_line(tmp_path: Path, options: dict[str, Any], line: str) -> None:
@@ -489,6 +491,16 @@ def test_the_question_moves_nothing_else(tmp_path: Path) -> None:
             assert (other.context or "").startswith(one.context or "")
             assert (one.study_id, one.views, one.prior_ids) == (other.study_id, other.views, other.prior_ids)
     assert digest_of_films(planted) == digest_of_films(Phantom(tmp_path, interaction_plant=1.0, **SMALL))
+
+
+def test_an_answer_alone_is_how_the_whole_report_begins(tmp_path: Path) -> None:
+    whole, alone = (Phantom(tmp_path, interaction_plant=1.0, answer_alone=each, **SMALL) for each in (False, True))
+    for split in SPLITS:
+        assert whole.inputs(split) == alone.inputs(split)
+        for before, after in zip(whole.targets(split), alone.targets(split), strict=True):
+            assert after.report in ANSWERS.values()
+            assert before.report.startswith(f"{after.report} ")
+            assert before.labels == after.labels
 
 
 @pytest.mark.parametrize("size", [32, 64])

@@ -146,8 +146,10 @@ EVENT_TOLD: Mapping[str, tuple[str, str]] = {
 }
 
 
-def report_of(study: Study, draws: Draws) -> str:
-    """The report of a study: 3 to 7 sentences, after the answer where there is a question."""
+def report_of(study: Study, draws: Draws, answer_alone: bool = False) -> str:
+    """The report of a study: 3 to 7 sentences, after the answer where there is a question; or that answer alone."""
+    if answer_alone and study.question:
+        return ANSWERS[study.question.answer]
     found = {finding.name: finding for finding in study.findings}
     heart, lungs, pleura = _heart(found, draws), _lungs(found, draws), _pleura(found, draws)
     if draws.chance(BRIEF) and not {"cardiomegaly", *LUNGS} & set(found):
