@@ -1,7 +1,7 @@
 """Planted truths: runs the experiments of this folder and holds each claim of ``claims.yaml`` against what they found.
 
 ``make truths``, or with names of experiments. A claim is kept where the whole interval lies between its limits. Exit 1: a claim
-was missed, or a run failed.
+was missed, or a run failed; 2: a mistake of whoever wrote the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy import stats
 from rrgbench import comparison
 from rrgbench.catalogue import Catalogue
 from rrgbench.cli.tables import make_console
-from rrgbench.errors import ConfigError
+from rrgbench.errors import ConfigError, RRGBenchError
 from rrgbench.experiment import Experiment
 from rrgbench.experiment.yaml import read_yaml
 from rrgbench.plan import Plan, RowPlan, make_plan
@@ -278,4 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except RRGBenchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
