@@ -8,7 +8,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versio
 PAGE = $(abspath $(or $(RRGBENCH_STORE),store))/leaderboard.html
 SANDBOX = $(if $(filter 0,$(shell id -u)),--no-sandbox)  # chromium has none for root
 
-.PHONY: demo page test test-fast lint bench clean
+.PHONY: demo page test test-fast lint bench truths clean
 
 demo: $(BASE)  ## run the quickstart on phantom, print its leaderboard and write its page
 	$(BIN)/rrgbench run experiments/quickstart.yaml
@@ -32,6 +32,9 @@ lint: $(STAMP)  ## ruff, mypy, import-linter
 
 bench: $(STAMP)  ## speed as ratios, side by side, in one run
 	$(BIN)/python benchmarks/run.py
+
+truths: $(STAMP)  ## planted effects are found, and nothing where nothing is planted
+	$(BIN)/python experiments/truths/run.py
 
 # The virtual environment is made once, and again when what it is made from changes. The demo needs none of the optional parts.
 # Not compiled: most files of the large libraries are never imported, and those that are compile themselves.

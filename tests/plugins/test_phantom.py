@@ -26,13 +26,23 @@ from rrgbench_datasets.phantom.findings import (
     LABELS,
     MARGINALS,
     PLACES,
+    ZONES,
     Finding,
     Plants,
+    Question,
     Study,
     studies_of,
 )
 from rrgbench_datasets.phantom.frontal import frontal
-from rrgbench_datasets.phantom.grammar import CONDITION_SAID, CONDITION_TOLD, EVENT_SAID, EVENT_TOLD, context_of, report_of
+from rrgbench_datasets.phantom.grammar import (
+    ANSWERS,
+    CONDITION_SAID,
+    CONDITION_TOLD,
+    EVENT_SAID,
+    EVENT_TOLD,
+    context_of,
+    report_of,
+)
 from rrgbench_datasets.phantom.lateral import lateral
 
 from rrgbench import SPLITS, ConfigError, DataError, Dataset
@@ -206,6 +216,8 @@ def test_a_png_holds_its_pixels(tmp_path: Path, size: int) -> None:
         ({"studies": 20}, "got 20; expected at least ten subjects of studies_per_subject=3"),
         ({"seed": -1}, "option seed of data set phantom; got -1"),
         ({"studies_per_subject": 0}, "option studies_per_subject of data set phantom; got 0"),
+        ({"interaction_plant": -0.5}, "option interaction_plant of data set phantom; got -0.5"),
+        ({"answer_alone": True}, "option answer_alone of data set phantom; got True; expected a question"),
     ],
 )
 def test_an_option_out_of_range_is_one_line(tmp_path: Path, options: dict[str, Any], line: str) -> None:
@@ -435,3 +447,74 @@ def test_it_needs_no_torch() -> None:
         assert "torch" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def asked(subjects: int, plant: float) -> list[tuple[Study, Question]]:
+    plants = Plants(0.9, 0.9, 0.8, plant)
+    made = [study for subject in range(subjects) for study in studies_of(subject, 0, 1, plants, 0.9, 0.0)]
+    return [(study, study.question) for study in made if study.question is not None]
+
+
+def test_the_report_begins_with_an_answer_that_film_and_question_settle() -> None:
+    for study, question in asked(300, plant=1.0):
+        (named,) = [zone for zone in ZONES if f"marker in the {zone} zone?" in context(study)]
+        there = study.labels[f"marker {named}"] == 1
+        assert report(study).startswith(ANSWERS[there])
+        assert there == question.answer
+        assert not any(zone in ANSWERS[there] for zone in ZONES)
+
+
+def test_neither_film_nor_question_alone_tells_the_answer() -> None:
+    """Whatever the film, exactly half of the zones that may be asked of hold a marker; and so for each zone over films."""
+    whole = asked(3000, plant=1.0)
+    assert {len(question.zones) for _, question in whole} == {len(ZONES) // 2}
+    for zone in ZONES:
+        assert chi_square([(str(zone in question.zones), str(question.answer)) for _, question in whole]) < 6.64
+    assert chi_square([(question.named, str(question.answer)) for _, question in whole]) < 15.1
+    for name in LABELS:
+        assert chi_square([(str(study.labels[name]), str(question.answer)) for study, question in whole]) < 6.64
+
+
+def test_with_interaction_plant_zero_the_answer_is_of_a_zone_drawn_apart() -> None:
+    whole = asked(3000, plant=0.0)
+    assert chi_square([(question.named, question.meant) for _, question in whole]) < 44.3
+    assert chi_square([(str(question.named in question.zones), str(question.answer)) for _, question in whole]) < 6.64
+
+
+def test_the_question_moves_nothing_else(tmp_path: Path) -> None:
+    plain, planted = Phantom(tmp_path, **SMALL), Phantom(tmp_path, interaction_plant=0.5, **SMALL)
+    for split in SPLITS:
+        for before, after in zip(plain.targets(split), planted.targets(split), strict=True):
+            assert after.report.endswith(f". {before.report}")
+            assert dict(after.labels or {}).items() > dict(before.labels or {}).items()
+        for one, other in zip(plain.inputs(split), planted.inputs(split), strict=True):
+            assert (other.context or "").startswith(one.context or "")
+            assert (one.study_id, one.views, one.prior_ids) == (other.study_id, other.views, other.prior_ids)
+    assert digest_of_films(planted) == digest_of_films(Phantom(tmp_path, interaction_plant=1.0, **SMALL))
+
+
+def test_an_answer_alone_is_how_the_whole_report_begins(tmp_path: Path) -> None:
+    whole, alone = (Phantom(tmp_path, interaction_plant=1.0, answer_alone=each, **SMALL) for each in (False, True))
+    for split in SPLITS:
+        assert whole.inputs(split) == alone.inputs(split)
+        for before, after in zip(whole.targets(split), alone.targets(split), strict=True):
+            assert after.report in ANSWERS.values()
+            assert before.report.startswith(f"{after.report} ")
+            assert before.labels == after.labels
+
+
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_marker_shows_in_its_zone_and_nowhere_else(zone: str, size: int) -> None:
+    draws = [Draws("film", 3), Draws("film", 3)]
+    bare, marked = (
+        frontal(size, body_of(0, 3), exposure_of(0, 3, 0, "frontal"), (), each, zones).astype(np.float64)
+        for each, zones in zip(draws, ((), (zone,)), strict=True)
+    )
+    change = np.abs(marked - bare)
+    rows, columns = np.nonzero(change > 40)
+    assert len(rows) >= 4 * (size / 32) ** 2
+    assert (columns.mean() < size / 2) == zone.startswith("right")
+    assert ("upper", "mid", "lower")[int(np.digitize(rows.mean() / size, (0.38, 0.56)))] == zone.split()[1]
+    assert np.ptp(rows) < size / 4
+    assert np.ptp(columns) < size / 4

@@ -40,6 +40,9 @@ class Phantom:
         image_plant: the share of findings that are drawn on the films; the others are reported all the same.
         text_plant: the share of indications that tell the history of their own subject; the others tell another's.
         knowledge_plant: how much the findings hang together, at unchanged frequencies; 0 makes them independent.
+        interaction_plant: null plants nothing. Else the report begins with the answer to a question that film and indication
+            answer together only, and this is the share of indications that name the zone that the answer is of.
+        answer_alone: with ``interaction_plant``, the report is the answer and nothing else.
         lateral_share: the share of studies with a lateral film beside the frontal one.
         empty_share: the share of studies without an indication.
         text: how the reports of the train split are cleaned, by R2Gen's rule for one; validate and test stay verbatim.
@@ -62,6 +65,8 @@ class Phantom:
         image_plant: Share = 0.9,
         text_plant: Share = 0.9,
         knowledge_plant: Share = 0.8,
+        interaction_plant: Share | None = None,
+        answer_alone: bool = False,
         lateral_share: Share = 0.9,
         empty_share: Share = 0.05,
         text: TextRule = "raw",
@@ -74,16 +79,21 @@ class Phantom:
             "image_plant": image_plant,
             "text_plant": text_plant,
             "knowledge_plant": knowledge_plant,
+            "interaction_plant": interaction_plant,
+            "answer_alone": answer_alone,
             "lateral_share": lateral_share,
             "empty_share": empty_share,
         }
         _check(options)
-        self._seed, self._size, self._text = seed, size, text
-        plants = Plants(image_plant, text_plant, knowledge_plant)
+        self._seed, self._size, self._text, self._answer_alone = seed, size, text, answer_alone
+        plants = Plants(image_plant, text_plant, knowledge_plant, interaction_plant)
         self._studies = _first(
             studies, lambda subject: studies_of(subject, seed, studies_per_subject, plants, lateral_share, empty_share)
         )
-        drawn = {name: value for name, value in options.items() if name not in ("studies", "text_plant", "empty_share")}
+        undrawn = ("studies", "text_plant", "empty_share", "interaction_plant", "answer_alone")
+        drawn = {name: value for name, value in options.items() if name not in undrawn}
+        if interaction_plant is not None:
+            drawn["markers"] = True
         key = hashlib.sha256(json.dumps([VERSION, studies, drawn], sort_keys=True).encode()).hexdigest()[:16]
         self._folder = Path(cache_dir) / f"phantom-{key}"
         films = {name: draw for study in self._studies for name, draw in self._films(study).items()}
@@ -96,7 +106,7 @@ class Phantom:
     def targets(self, split: Split) -> Sequence[Targets]:
         """The reports and labels of the same studies in the same order."""
         studies = [study for study in self._studies if study.split == split]
-        reports = tuple(report_of(study, self._draws("report", study)) for study in studies)
+        reports = tuple(report_of(study, self._draws("report", study), self._answer_alone) for study in studies)
         if split == "train":
             reports = prepare_reports(reports, self._text)
         return tuple(Targets(study.study_id, report, study.labels) for study, report in zip(studies, reports))
@@ -123,7 +133,8 @@ class Phantom:
 
     def _film(self, study: Study, view: str, draw: Callable[..., Film]) -> Film:
         exposure = exposure_of(self._seed, study.subject, study.visit, view)
-        return draw(self._size, body_of(self._seed, study.subject), exposure, study.findings, self._draws(view, study))
+        zones = {"zones": study.question.zones} if view == "frontal" and study.question else {}
+        return draw(self._size, body_of(self._seed, study.subject), exposure, study.findings, self._draws(view, study), **zones)
 
     def _draws(self, purpose: str, study: Study) -> Draws:
         return Draws(purpose, self._seed, study.study_id)
@@ -153,4 +164,8 @@ def _check(options: dict[str, Any]) -> None:
             got=options["studies"],
             expected=f"at least ten subjects of studies_per_subject={options['studies_per_subject']}",
             hint="each split takes its subjects out of every ten",
+        )
+    if options["answer_alone"] and options["interaction_plant"] is None:
+        raise ConfigError(
+            "option answer_alone of data set phantom", got=True, expected="a question", hint="set interaction_plant to 1.0"
         )

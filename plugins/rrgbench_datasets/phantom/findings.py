@@ -4,6 +4,8 @@ Findings hang together through a *pattern* of disease that a subject has (heart 
 ``knowledge_plant`` w a finding appears with probability (1 - w) p + w p(pattern), where p is the mean of p(pattern) over
 patterns: its marginal is p for every w, and the findings are independent where w is 0.
 History facts are drawn apart from all findings, and are on no film: only the indication can tell them.
+Markers are drawn apart from both: half of the zones hold one, and the question names a zone. Neither the film nor the question
+alone says anything of the answer.
 """
 
 from __future__ import annotations
@@ -49,6 +51,9 @@ CONDITIONS: tuple[str, ...] = ("sarcoidosis", "tuberculosis", "asbestos", "smoki
 EVENTS: tuple[str, ...] = ("fracture", "bypass", "osteoporosis", "none")
 SYMPTOMS: tuple[str, ...] = ("cough", "shortness of breath", "chest pain", "fever", "weakness", "weight loss")
 
+ZONES: tuple[str, ...] = PLACES["nodule"]
+"""Where a marker may lie; each of a study's films has one in half of them."""
+
 STAYS = 0.6
 """The probability that a finding at follow-up is carried over as it was, present or absent; else it is drawn anew."""
 
@@ -73,8 +78,26 @@ class History:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A question that takes film and indication to answer: is there a marker in the zone that is ``meant``?
+
+    ``zones``: those with a marker; ``named``: the zone that the indication names.
+    """
+
+    zones: tuple[str, ...]
+    meant: str
+    named: str
+
+    @property
+    def answer(self) -> bool:
+        """Whether there is."""
+        return self.meant in self.zones
+
+
+@dataclass(frozen=True)
 class Study:
-    """All that is true of one study before a film is drawn or a word is written. ``told``: the history in the indication."""
+    """All that is true of one study before a film is drawn or a word is written. ``told``: the history in the indication;
+    ``question``: where the interaction of film and indication is planted."""
 
     study_id: str
     subject: int
@@ -88,6 +111,7 @@ class Study:
     has_context: bool
     has_lateral: bool
     prior_ids: tuple[str, ...]
+    question: Question | None = None
 
     @property
     def subject_id(self) -> str:
@@ -96,9 +120,10 @@ class Study:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Every label, 1 where the finding is there, drawn or not."""
+        """Every label, 1 where the finding is there, drawn or not; and the zones, 1 where a marker is."""
         present = {finding.name for finding in self.findings}
-        return {name: int(name in present) for name in LABELS}
+        zones = {f"marker {zone}": int(zone in self.question.zones) for zone in ZONES} if self.question else {}
+        return {name: int(name in present) for name in LABELS} | zones
 
 
 @dataclass(frozen=True)
@@ -108,6 +133,7 @@ class Plants:
     image: float
     text: float
     knowledge: float
+    interaction: float | None = None
 
 
 def split_of(subject: int, seed: int) -> str:
@@ -141,9 +167,19 @@ def studies_of(subject: int, seed: int, most: int, plants: Plants, lateral_share
             has_context=not telling.chance(empty_share),
             has_lateral=telling.chance(lateral_share),
             prior_ids=tuple(earlier.study_id for earlier in made),
+            question=_question(Draws("question", seed, subject, visit), plants.interaction),
         )
         made.append(study)
     return tuple(made)
+
+
+def _question(draws: Draws, plant: float | None) -> Question | None:
+    """Half of the zones, one that is meant, and with probability ``plant`` the same one, else one drawn apart, that is named."""
+    if plant is None:
+        return None
+    zones = set(draws.shuffled(ZONES)[: len(ZONES) // 2])
+    meant, other = draws.one_of(ZONES), draws.one_of(ZONES)
+    return Question(tuple(zone for zone in ZONES if zone in zones), meant, meant if draws.chance(plant) else other)
 
 
 def _history(draws: Draws) -> History:

@@ -10,13 +10,15 @@ from rrgbench_datasets.phantom.anatomy import APEX, Body, Chest, Exposure
 from rrgbench_datasets.phantom.canvas import Array, Canvas, Film, cloud, curve, develop, grain, profile
 from rrgbench_datasets.phantom.draws import Draws
 from rrgbench_datasets.phantom.findings import Finding
-from rrgbench_datasets.phantom.lesions import mark
+from rrgbench_datasets.phantom.lesions import mark, markers
 
 SIDES = (-1, 1)
 
 
-def frontal(size: int, body: Body, exposure: Exposure, findings: Sequence[Finding], draws: Draws) -> Film:
-    """The film of one study with the findings that are drawn; (size, size) uint8."""
+def frontal(
+    size: int, body: Body, exposure: Exposure, findings: Sequence[Finding], draws: Draws, zones: Sequence[str] = ()
+) -> Film:
+    """The film of one study with the findings that are drawn, and markers in some zones; (size, size) uint8."""
     canvas = Canvas(size, exposure.pose)
     chest = Chest(canvas, body, exposure.breath)
     lesions = Draws("lesions", body.vessels, draws.below(1 << 30))
@@ -32,6 +34,8 @@ def frontal(size: int, body: Body, exposure: Exposure, findings: Sequence[Findin
     film = film + lungs * filled + 0.32 * centre * (1.0 - lungs) - _airway(canvas)
     film = film + body.bones * _bones(canvas, body, trunk, lungs) * (1.0 - 1.2 * marks.haze)
     film = film - 0.12 * lungs * marks.air * (1.0 - 2.0 * centre) + marks.lines
+    if zones:
+        film = film + 0.6 * markers(chest, zones, Draws("markers", body.vessels, draws.below(1 << 30)))
     film = film + 0.03 * cloud(draws, size, 5) + exposure.noise * grain(draws, size)
     film = np.where(trunk > 0.02, film, 0.04 + exposure.noise * 0.5 * np.abs(cloud(draws, size, 12)))
     return develop(film + _letter(canvas), exposure.contrast, exposure.brightness)

@@ -122,6 +122,12 @@ EVENT_SAID: Mapping[str, tuple[str, str]] = {
     ),
     "none": ("The bony structures are intact.", "Bony structures are intact."),
 }
+ANSWERS: Mapping[bool, str] = {
+    True: "A round metallic marker lies at the site in question.",
+    False: "Nothing of metal projects where it was looked for.",
+}
+"""What the report says first of a marker: in either case of no zone, so that no word before it helps to know which."""
+ASKS = " Is a marker in the {zone} zone?"
 WEIGHTS: Mapping[int, tuple[float, ...]] = {1: (1.0,), 2: (0.7, 0.3), 3: (0.5, 0.3, 0.2), 4: (0.4, 0.3, 0.2, 0.1)}
 """How usual each of so many phrasings is."""
 
@@ -140,8 +146,10 @@ EVENT_TOLD: Mapping[str, tuple[str, str]] = {
 }
 
 
-def report_of(study: Study, draws: Draws) -> str:
-    """The report of a study: 3 to 7 sentences."""
+def report_of(study: Study, draws: Draws, answer_alone: bool = False) -> str:
+    """The report of a study: 3 to 7 sentences, after the answer where there is a question; or that answer alone."""
+    if answer_alone and study.question:
+        return ANSWERS[study.question.answer]
     found = {finding.name: finding for finding in study.findings}
     heart, lungs, pleura = _heart(found, draws), _lungs(found, draws), _pleura(found, draws)
     if draws.chance(BRIEF) and not {"cardiomegaly", *LUNGS} & set(found):
@@ -155,7 +163,8 @@ def report_of(study: Study, draws: Draws) -> str:
     elif draws.chance(0.15) and len(sentences) < 5:
         sentences = [*sentences, *NO_DEVICE]
     history = [_say(CONDITION_SAID[study.history.condition], draws), _say(EVENT_SAID[study.history.event], draws)]
-    return " ".join(history + sentences if draws.chance(0.1) else sentences + history)
+    answer = [ANSWERS[study.question.answer]] if study.question else []
+    return " ".join(answer + (history + sentences if draws.chance(0.1) else sentences + history))
 
 
 def context_of(study: Study, draws: Draws) -> str:
@@ -166,7 +175,8 @@ def context_of(study: Study, draws: Draws) -> str:
     condition, event = draws.one_of(CONDITION_TOLD[study.told.condition]), draws.one_of(EVENT_TOLD[study.told.event])
     form = draws.one_of(("{who} with {symptom}. History of {condition} and {event}.", "{symptom}. {who}, {condition}, {event}."))
     text = form.format(who=who, symptom=symptom, condition=condition, event=event)
-    return text[0].upper() + text[1:]
+    asks = ASKS.format(zone=study.question.named) if study.question else ""
+    return text[0].upper() + text[1:] + asks
 
 
 def _heart(found: Mapping[str, Finding], draws: Draws) -> list[str]:

@@ -38,6 +38,17 @@ def mark(chest: Chest, findings: Sequence[Finding], draws: Draws) -> Marks:
     return marks
 
 
+def markers(chest: Chest, zones: Sequence[str], draws: Draws) -> Array:
+    """(size, size): 1 on a round piece of metal in each of the zones."""
+    drawn = chest.canvas.zeros()
+    for zone in zones:
+        side, height = sides(zone)[0], zone.split()[1]
+        x = side * ({"upper": 0.34, "mid": 0.46, "lower": 0.52}[height] + draws.uniform(-0.03, 0.03))
+        y = {"upper": -0.46, "mid": -0.08, "lower": 0.26}[height] + draws.uniform(-0.03, 0.03)
+        drawn = np.maximum(drawn, chest.canvas.ellipse((x, y), (0.11, 0.11), 0.3))
+    return drawn
+
+
 def sides(place: str) -> tuple[int, ...]:
     """The sides that a place names."""
     if place == "bilateral":
