@@ -19,7 +19,7 @@ from rrgbench.data import load_inputs
 from rrgbench.errors import ConfigError, StoreError
 from rrgbench.interfaces import Metric
 from rrgbench.row import Row, read_rows
-from rrgbench.statistics import Interval, Pair, Statistics, difference, holm, mean_values, paired_bootstrap, randomisation
+from rrgbench.statistics import Pair, Statistics, difference, holm, mean_values, over_trainings, paired_bootstrap, randomisation
 from rrgbench.store import Store, write_atomically
 from rrgbench.types import Inputs
 
@@ -212,7 +212,11 @@ def shown_values(pairs: Sequence[tuple[Row, Row]], asked: Sequence[str] | None) 
 
 @dataclass(frozen=True)
 class Line:
-    """One value: both sides, second minus first; no interval and no p where a resample has no meaning."""
+    """One value: both sides, second minus first; no interval and no p where a resample has no meaning.
+
+    ``p`` (and ``p_holm``, adjusted for all values) speaks of methods: over trainings and subjects, None where a side was trained
+    once. ``p_systems`` speaks of these trained systems alone.
+    """
 
     value: str
     better: str
@@ -223,6 +227,7 @@ class Line:
     high: float | None
     p: float | None
     p_holm: float | None
+    p_systems: float | None
 
 
 @dataclass(frozen=True)
@@ -258,13 +263,22 @@ def compare(
     """
     inputs = _inputs(store, pairs[0][0])
     same_seeds = [_same_seeds(*pair) for pair in pairs]
+    draws = [(_draws(one), _draws(other)) for one, other in pairs]
     found: dict[str, Line] = {}
     each: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    read: dict[tuple[str, ...], list[Statistics]] = {}  # a row of several pairs once: what it is worth is not two chances
+
+    def runs_of(row: Row, key: str) -> list[Statistics]:
+        steps = tuple(row.scores.get(key, ()))
+        if steps not in read:
+            read[steps] = _runs(store, row, key, len(inputs))
+        return read[steps]
+
     for names, keys in _by_metric(pairs, values):
         metric = _metric(catalogue, pairs[0][0], keys[0][0])
         runs = [
-            Pair(_runs(store, one, key, len(inputs)), _runs(store, other, other_key, len(inputs)), same)
-            for (one, other), (key, other_key), same in zip(pairs, keys, same_seeds, strict=True)
+            Pair(runs_of(one, key), runs_of(other, other_key), same, draw)
+            for (one, other), (key, other_key), same, draw in zip(pairs, keys, same_seeds, draws, strict=True)
         ]
         found |= _lines(metric, runs, names, [item.subject_id for item in inputs], resamples, seed)
         if deltas and metric.resampled:
@@ -278,11 +292,17 @@ def _lines(
     metric: Metric, runs: Sequence[Pair], names: Mapping[str, str], subjects: Sequence[str], resamples: int, seed: int
 ) -> dict[str, Line]:
     """The lines of one metric's values, p not yet adjusted."""
-    intervals: Mapping[str, Interval] = {}
+    intervals: dict[str, tuple[float, float]] = {}
     p: Mapping[str, float] = {}
+    p_systems: Mapping[str, float] = {}
     if metric.resampled:
-        intervals = paired_bootstrap(metric, runs, subjects, resamples=resamples, seed=seed)
-        p = randomisation(metric, runs, subjects, trials=resamples, seed=seed)
+        p_systems = randomisation(metric, runs, subjects, trials=resamples, seed=seed)
+        trained = over_trainings(metric, runs, subjects, resamples=resamples, seed=seed)
+        p = {own: each.p for own, each in trained.items()}
+        intervals = {own: (each.low, each.high) for own, each in trained.items()}
+        if not trained:
+            drawn = paired_bootstrap(metric, runs, subjects, resamples=resamples, seed=seed)
+            intervals = {own: (each.low, each.high) for own, each in drawn.items()}
     sides = [[mean_values(metric, side) for side in (pair.first, pair.second)] for pair in runs]
     differences = difference(metric, runs)
     return {
@@ -292,10 +312,11 @@ def _lines(
             first=float(np.mean([first[own] for first, _ in sides])),
             second=float(np.mean([second[own] for _, second in sides])),
             difference=differences[own],
-            low=intervals[own].low if own in intervals else None,
-            high=intervals[own].high if own in intervals else None,
+            low=intervals[own][0] if own in intervals else None,
+            high=intervals[own][1] if own in intervals else None,
             p=p.get(own),
             p_holm=None,
+            p_systems=p_systems.get(own),
         )
         for own, name in names.items()
     }
@@ -311,6 +332,11 @@ def _inputs(store: Store, row: Row) -> tuple[Inputs, ...]:
 def _same_seeds(one: Row, other: Row) -> bool:
     """Whether runs of one seed belong together: seeds of predictions from outside are only numbers."""
     return one.kind != "external" and other.kind != "external" and sorted(one.seeds) == sorted(other.seeds)
+
+
+def _draws(row: Row) -> bool:
+    """Whether making the row's system anew would give another: only a floor without seeds is always the same."""
+    return not (row.kind == "floor" and len(row.seeds) == 1)
 
 
 def _by_metric(pairs: Sequence[tuple[Row, Row]], values: Sequence[str]) -> Iterator[tuple[dict[str, str], list[tuple[str, str]]]]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rrgbench.errors import PluginError
-from rrgbench.statistics import Pair, difference, holm, paired_bootstrap, randomisation
+from rrgbench.statistics import Pair, difference, holm, over_trainings, paired_bootstrap, randomisation
 
 
 class Mean:
@@ -261,3 +262,65 @@ def test_a_test_split_is_compared_in_seconds() -> None:
     paired_bootstrap(Mean(), [pair], _names(590))
     randomisation(Mean(), [pair], _names(590))
     assert time.process_time() - began < 4  # 0.5 s alone on a core
+
+
+# Over trainings.
+
+
+def _trained(random: np.random.Generator, runs: int, shift: float, gain: float = 0.0) -> list[Any]:
+    """Runs of one method on the same 24 subjects of two studies: what a study scores, this training's luck, and noise."""
+    hard = np.random.default_rng(99).normal(0, 1, 48)
+    return [(hard + gain + random.normal(0, shift) + random.normal(0, 0.3, 48))[:, None] for _ in range(runs)]
+
+
+@pytest.mark.parametrize(("runs", "same"), [(2, False), (2, True), (3, True), (3, False), (5, True), (5, False)])
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_equal_methods_are_told_apart_as_often_as_promised(runs: int, same: bool, shift: float) -> None:
+    """200 trials at .05: at most 20 rejections, which a rate of .05 exceeds once in five hundred times."""
+    random = np.random.default_rng(runs)
+    rejected = 0
+    for trial in range(200):
+        pair = Pair(_trained(random, runs, shift), _trained(random, runs, shift), same)
+        found = over_trainings(Mean(), [pair], _names(48, 2), resamples=100, seed=trial)["m0"]
+        assert (found.p <= 0.05) == (not found.low <= 0 <= found.high) or abs(found.p - 0.05) < 1e-9
+        rejected += found.p <= 0.05
+    assert rejected <= 20
+
+
+def test_a_gain_beyond_the_luck_of_trainings_is_found() -> None:
+    random = np.random.default_rng(1)
+    pair = Pair(_trained(random, 3, 0.05), _trained(random, 3, 0.05, gain=0.5), True)
+    found = over_trainings(Mean(), [pair], _names(48, 2))["m0"]
+    assert found.p < 0.01 and found.low > 0.2
+
+
+def test_without_noise_on_subjects_it_is_the_t_test_of_welch_or_of_pairs() -> None:
+    one, other = np.asarray([0.1, 0.4, 0.2, 0.3]), np.asarray([0.5, 0.3, 0.9, 0.6])
+    runs = [[np.full((6, 1), value) for value in side] for side in (one, other)]
+    apart = over_trainings(Mean(), [Pair(runs[0], runs[1], False)], _names(6))["m0"]
+    assert apart.p == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue, rel=1e-9)
+    paired = stats.ttest_rel(other, one)
+    found = over_trainings(Mean(), [Pair(runs[0], runs[1], True)], _names(6))["m0"]
+    assert found.p == pytest.approx(paired.pvalue, rel=1e-9)
+    assert (found.low, found.high) == pytest.approx(tuple(paired.confidence_interval(0.95)), rel=1e-9)
+
+
+def test_a_side_that_was_trained_once_says_nothing_of_its_method() -> None:
+    base = np.random.default_rng(0).normal(0, 1, (20, 1))
+    assert over_trainings(Mean(), [Pair([base], [base + 1], True)], _names(20)) == {}
+    assert over_trainings(Mean(), [Pair([base], [base, base + 1], False)], _names(20)) == {}
+
+
+def test_a_side_that_is_always_the_same_has_no_spread_over_trainings() -> None:
+    floor = np.zeros((6, 1))
+    cells = [np.full((6, 1), value) for value in (0.4, 0.5, 0.9)]
+    found = over_trainings(Mean(), [Pair([floor], cells, False, (False, True))], _names(6))["m0"]
+    assert found.p == pytest.approx(stats.ttest_1samp([0.4, 0.5, 0.9], 0.0).pvalue, rel=1e-9)
+
+
+def test_a_side_of_two_pairs_is_one_chance_and_not_two() -> None:
+    floor = [np.full((6, 1), value) for value in (0.1, 0.3)]
+    cells = [[np.full((6, 1), value) for value in side] for side in ((0.5, 0.6), (0.7, 0.8))]
+    both = over_trainings(Mean(), [Pair(floor, cell, False) for cell in cells], _names(6))["m0"]
+    copies = [Pair([run.copy() for run in floor], cell, False) for cell in cells]
+    assert both.high - both.low > 0 and both.p > over_trainings(Mean(), copies, _names(6))["m0"].p

@@ -15,6 +15,7 @@ import pytest
 
 from rrgbench import comparison
 from rrgbench.catalogue import Catalogue
+from rrgbench.errors import ConfigError
 from rrgbench.experiment import Experiment
 from rrgbench.experiment.yaml import dump_yaml
 from rrgbench.plan import Plan, make_plan
@@ -158,22 +159,22 @@ def test_rejections_are_counted_against_what_chance_gives(rows: Mapping[str, Row
     """Of four pairs two differ: more than one of four, which is the most that chance gives at .05."""
     claims = [
         truths.Rejections(claim="toy", row="c", value="bleu_4", by=by, told=told)
-        for by in ("p", "interval")
+        for by in ("systems", "interval")
         for told in (False, True)
     ]
     verdicts = truths.check(claims, [rows["c"]], Any, store, catalogue)
     assert [(one.found, one.low, one.high, one.kept) for one in verdicts] == [(2, 0, 1, False), (2, 0, 1, True)] * 2
 
 
-def test_over_seeds_arms_are_told_apart_that_differ_more_than_their_seeds(
+def test_trainings_that_differ_as_much_within_a_side_as_between_are_not_told_apart(
     rows: Mapping[str, Row], store: Store, catalogue: Catalogue
 ) -> None:
-    seeds = [0.10, 0.12, 0.50, 0.53, 0.10, 0.50, 0.12, 0.53]
-    value = rows["c"].values["bleu_4"].model_copy(update={"seeds": seeds})
-    row = rows["c"].model_copy(update={"values": {"bleu_4": value}})
-    claim = truths.Rejections(claim="toy", row="c", value="bleu_4", runs=2, by="seeds")
-    (verdict,) = truths.check([claim], [row], Any, store, catalogue)
-    assert (verdict.found, verdict.kept) == (1, True)
+    """Of the toy's seeds two of four pairs differ as systems; two trainings a side say that methods do not."""
+    claim = truths.Rejections(claim="toy", row="c", value="bleu_4", runs=2)
+    (verdict,) = truths.check([claim], [rows["c"]], Any, store, catalogue)
+    assert (verdict.found, verdict.kept) == (0, True)
+    with pytest.raises(ConfigError, match="1 training a side; expected runs: 2 or more"):
+        truths.check([truths.Rejections(claim="toy", row="c", value="bleu_4")], [rows["c"]], Any, store, catalogue)
 
 
 def test_nominal_rates_are_binomial() -> None:

@@ -74,15 +74,15 @@ class Seconds(Between):
 class Rejections(Strict):
     """How often seeds of one and the same row, in disjoint pairs of ``runs`` a side, are told apart at ``alpha``.
 
-    ``by``: p of the randomisation, an interval that excludes 0, or Student's test over the values of the seeds. Kept where the
-    count lies in the binomial interval of 95 %; ``told``: however many there are.
+    ``by``: p over trainings, p of the systems as they are, or an interval that excludes 0. Kept where the count lies in the
+    binomial interval of 95 %; ``told``: however many there are.
     """
 
     claim: str
     row: str
     value: str
     runs: Annotated[int, Field(ge=1)] = 1
-    by: Literal["p", "interval", "seeds"] = "p"
+    by: Literal["p", "systems", "interval"] = "p"
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     told: bool = False
 
@@ -199,13 +199,15 @@ def _rejections(claim: Rejections, rows: Sequence[Row], store: Store, catalogue:
 
 
 def _told_apart(claim: Rejections, first: Row, second: Row, store: Store, catalogue: Catalogue) -> bool:
-    if claim.by == "seeds":
-        sides = [row.values[claim.value].seeds for row in (first, second)]
-        return bool(stats.ttest_ind(*sides).pvalue <= claim.alpha)
     (line,) = comparison.compare(store, catalogue, [(first, second)], [claim.value]).lines
-    if line.p is None or line.low is None or line.high is None:
+    p = {"p": line.p, "systems": line.p_systems, "interval": None}[claim.by]
+    if line.low is None or line.high is None:
         raise ConfigError(f"claim {claim.claim!r}", got=claim.value, expected="a value that is resampled")
-    return line.p <= claim.alpha if claim.by == "p" else not line.low <= 0.0 <= line.high
+    if claim.by == "interval":
+        return not line.low <= 0.0 <= line.high
+    if p is None:
+        raise ConfigError(f"claim {claim.claim!r}", got=f"{claim.runs} training a side", expected="runs: 2 or more")
+    return p <= claim.alpha
 
 
 def disjoint_pairs(row: Row, runs: int) -> list[tuple[Row, Row]]:

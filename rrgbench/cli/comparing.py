@@ -86,14 +86,14 @@ def _print(pairing: Pairing, found: Comparison, left_out: Sequence[str], resampl
     one = pairing.pairs[0][0]
     title = f"{one.dataset} {one.split}, {one.n} studies of {found.subjects} subjects, protocol {one.protocol}"
     table = Table(title=title, title_justify="left")
-    for column in ("value", "A", "B", "B - A", "p", "p Holm"):
+    for column in ("value", "A", "B", "B - A", "p", "p Holm", "p systems"):
         table.add_column(column, justify="left" if column == "value" else "right")
     for line in found.lines:
         arrow = {"higher": " ↑", "lower": " ↓", "neither": ""}[line.better]
         change = f"{line.difference:+.3f}"
         if line.low is not None and line.high is not None:
             change += f" [{line.low:+.3f}, {line.high:+.3f}]"
-        tests = ["" if p is None else f"{p:.4f}" for p in (line.p, line.p_holm)]
+        tests = ["" if p is None else f"{p:.4f}" for p in (line.p, line.p_holm, line.p_systems)]
         by = f" by {name}" if (name := annotator(one.values[line.value])) else ""
         table.add_row(Text(line.value + by + arrow), number(line.first), number(line.second), change, *tests)
     console.print(table)
@@ -107,13 +107,20 @@ def _print(pairing: Pairing, found: Comparison, left_out: Sequence[str], resampl
         console.print(Text(f"no partner: {row.experiment}:{row.title}"), soft_wrap=True)
     if left_out:
         console.print(Text(f"not compared, since only one side has it: {', '.join(left_out)}"), soft_wrap=True)
-    seeds = "seeds are paired" if found.seeds_paired else "seeds do not belong together and are drawn apart"
-    test = "it speaks of these trained systems, the interval of training them again too"
-    if all(len(row.seeds) == 1 for pair in pairing.pairs for row in pair):
-        seeds, test = "there is one run a side", "neither knows what other seeds would give"
+    if all(line.p is None for line in found.lines):
+        told = (
+            f"[low, high] is a 95 % interval, subjects resampled {resamples} times. A side was trained once, so that nothing is "
+            "known of what training it again would give: there is no p of methods. p systems: subjects change sides at random; "
+            "it speaks of these trained systems."
+        )
+    else:
+        seeds = "seeds are paired" if found.seeds_paired else "seeds do not belong together"
+        told = (
+            f"[low, high] is a 95 % interval, and p a test, over trainings and subjects ({resamples} resamples); {seeds}. "
+            "p systems: subjects change sides at random; it speaks of these trained systems alone."
+        )
     console.print(
-        f"[low, high] is a 95 % interval, subjects and seeds resampled {resamples} times; {seeds}. "
-        f"p: subjects change sides at random; {test}.",
+        told,
         style="dim",
         markup=False,
         soft_wrap=True,
