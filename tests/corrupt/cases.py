@@ -264,6 +264,9 @@ CASES: list[Case] = [
     Case("mimic", "a time that is none", cells(META, StudyTime="256014"), "field StudyTime; got '256014'; expected a time"),
     Case("mimic", "a time with two points", cells(META, StudyTime="90000.5.5"), "field StudyTime; got '90000.5.5'"),
     Case("mimic", "a missing report", gone(REPORT), "1 reports of 20 are missing; got no files/p1"),
+    Case("mimic", "an empty report", empty(REPORT), "is empty; got nothing; expected the text of a report"),
+    Case("mimic", "a report of blanks", lambda root: _path(root, REPORT).write_bytes(b" \n \n"), "is empty; got blanks only"),
+    Case("mimic", "a page", lambda root: _path(root, REPORT).write_bytes(b"<html>403</html>"), "is no report; got a web page"),
     Case("mimic", "a report with a NUL byte", swap(REPORT, b"FINAL", b"\0INAL"), "is not text; got a NUL byte"),
     Case("mimic", "a report in Latin-1", swap(REPORT, b"FINAL", b"F\xcfNAL"), "is not UTF-8; got byte 0xcf"),
     Case(

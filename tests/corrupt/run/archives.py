@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from .plain import ANY, HUGE, Change, File, empty, latin, noise, nul, page, utf16
+from .plain import ANY, HUGE, Change, File, blank, empty, noise, page
 from .texts import harmless_tables, table_changes
 
 Members = dict[str, bytes]
@@ -250,13 +250,15 @@ def _wrong_sizes(content: bytes, random: Random) -> bytes:
 def report_changes() -> dict[str, Change]:
     """What can happen to a report in a file of its own. Where it ends nobody can know: one that is cut is not seen."""
     return {
-        "empty": empty,
-        "random bytes": noise,
-        "UTF-16": utf16,
-        "a byte of Latin-1": latin,
-        "a NUL byte": nul,
+        **ANY,
+        "blanks alone": blank,
         "of 2 MB": lambda content, random: content + b" " * (1 << 21),
     }
+
+
+def harmless_reports() -> dict[str, Change]:
+    """A report that is whole, and has no section that is asked for."""
+    return {"without findings": lambda content, random: b" FINAL REPORT\n INDICATION: Cough.\n \n IMPRESSION: No change.\n"}
 
 
 def parquet_changes(file: File) -> dict[str, Change]:
