@@ -374,7 +374,7 @@ CASES: list[Case] = [
         cells("table.csv", finding_edema="maybe"),
         "field finding_edema; got 'maybe'; expected 1 or 0",
     ),
-    Case("csv", "an empty label", cells("table.csv", finding_edema=""), "say what it is in the option label_values"),
+    Case("csv", "an empty label", cells("table.csv", finding_edema=""), "say in the option label_values what '' counts as"),
     Case("csv", "a NUL byte", swap("table.csv", b"A00000", b"A0\x000000"), "is not text; got a NUL byte"),
     Case("csv", "a table in UTF-16", recoded("table.csv", "utf-16"), "line 1 is not text; got a NUL byte"),
     Case("csv", "a table in Windows' encoding", swap("table.csv", b"A00000", b"A\x80"), "is not UTF-8; got byte 0x80"),
