@@ -358,6 +358,26 @@ def test_without_pyarrow_parquet_says_what_to_install(
     assert told(tmp_path, file="table.parquet").endswith('Hint: pip install "rrgbench[parquet]"')
 
 
+def test_a_page_of_parquet_with_a_wrong_byte_is_refused_where_it_has_a_checksum(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    write(tmp_path)
+    path = tmp_path / "table.parquet"
+
+    def broken(checksum: bool) -> Path:
+        """A letter of a report is another."""
+        how = {"compression": "none", "write_statistics": False, "write_page_checksum": checksum}
+        parquet.write_table(pyarrow.Table.from_pylist(ROWS), path, **how)
+        content = path.read_bytes()
+        assert content.count(b"Lungs") == 1
+        path.write_bytes(content.replace(b"Lungs", b"Lunks"))
+        return path
+
+    line = told(broken(True).parent, file="table.parquet")
+    assert line.startswith(f"{path} cannot be read; got ") and "CRC" in line
+    assert line.endswith("expected a whole Parquet file. Hint: write it again")
+    assert Table(broken(False).parent, file="table.parquet").targets("validate")[0].report == "Lunks are clear."
+
+
 def test_json_lines_may_leave_fields_out_and_numbers_may_be_ids(tmp_path: Path) -> None:
     write(tmp_path)
     rows = [{**row, "study_id": int(row["study_id"]), "images": [row["images"]]} for row in ROWS]

@@ -143,7 +143,7 @@ _REASONS: Mapping[tuple[str, str], Reason] = {
 """Pattern of the file and damage -> why it is rightly read: what is asked for is there, or what is not is counted."""
 
 _UNSEEN = frozenset({("table.parquet", "wrong bytes in the middle")})
-"""Damage that nobody can see: Parquet pages carry no checksum unless their writer asks for it."""
+"""Damage that nobody may see: it may lie in Parquet's footer, which has no checksum, or in a column that nobody reads."""
 
 _UNNAMED = ("header only", "inside: header only", "no row", "a link to itself in its place", "gone")
 """Damage whose mistake names what is missing then, and not the file."""
