@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -51,8 +52,38 @@ _DECODERS = ("pydicom", "pillow", "gdcm", "pyjpegls")
 _IMPLICIT, _LITTLE, _BIG, _DEFLATED = (f"1.2.840.10008.1.2{tail}" for tail in ("", ".1", ".2", ".1.99"))
 
 
+class _Quiet:
+    """Warnings of files left unsaid while any thread is inside: of a damaged EXIF tag, an odd header (the film itself is read or
+    it is not), or Pillow's of many pixels (``_check_size`` holds to it).
+
+    Threads share filters, and each would put back what it found, another's included. So the first thread in sets them, and the
+    last one out puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._kept = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._kept.enter_context(warnings.catch_warnings())
+                for kind in (UserWarning, Image.DecompressionBombWarning):
+                    warnings.simplefilter("ignore", kind)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._kept.close()
+
+
+_quiet = _Quiet()
+
+
 def open_film(path: Path, study_id: str, *, enough: tuple[int, int] | None = None) -> Image.Image:
-    """A film, read whole: of mode L or RGB, or of one of more than 8 bits (see ``eight_bits``).
+    """A film, read whole: of mode L or RGB, or of one of more than 8 bits (see ``eight_bits``). Threads may open films at once.
 
     A DICOM file is known by its content, whatever its name. Its pixels go through rescaling and the table or the first window
     of interest; without either they are spread over the film's own darkest to brightest; MONOCHROME1 is inverted, so that
@@ -69,9 +100,7 @@ def open_film(path: Path, study_id: str, *, enough: tuple[int, int] | None = Non
         ConfigError: a DICOM file, and pydicom is not installed.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a damaged EXIF tag, say: the film itself is read or it is not
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # held to by size below: threads share filters
+        with _quiet:
             if _is_dicom(path):
                 return _open_dicom(path)
             # From an open file: Pillow 13 maps a TIFF that it is given by name, and then does not turn it.
@@ -136,7 +165,7 @@ def _is_dicom(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _pydicom_told() -> Iterator[Any]:
-    """pydicom, whose own errors become those of Python and whose warnings about odd headers stay unsaid.
+    """pydicom, whose own errors become those of Python.
 
     Raises:
         ConfigError: it is not installed.
@@ -151,9 +180,7 @@ def _pydicom_told() -> Iterator[Any]:
         hint = 'pip install "rrgbench[dicom]"'
         raise ConfigError("a film is a DICOM file, and pydicom is not installed", hint=hint) from error
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            yield pydicom
+        yield pydicom
     except (pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException) as error:
         raise ValueError(str(error)) from error
 

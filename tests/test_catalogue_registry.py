@@ -322,7 +322,13 @@ def test_a_choice_inside_counts_in_the_id_and_its_defaults_do_not(catalogue: Cat
         ({"one": "a", "several": "a"}, "m.several; ", "expected list of a component of kind metrics"),
         ({"one": "a", "several": ["a", {"name": "a", "m": 1}]}, "m.several[1]: ", "a has no such option"),
         ({"one": "a", "named": {"x": "wide"}}, "m.named.x: ", "no metrics component of that name"),
-        ({"one": "a", "named": ["a"]}, "m.named; ", "expected mapping of name to a component of kind metrics"),
+        ({"one": "a", "named": 4}, "m.named; ", "expected mapping of name to a component of kind metrics"),
+        (
+            {"one": "a", "named": "a"},
+            "m.named; ",
+            "got 'a'; expected mapping of name to a component of kind metrics. Hint: write {a: a}",
+        ),
+        ({"one": "a", "named": ["a", "dist/b"]}, "m.named; ", "of kind metrics. Hint: write {a: a, b: dist/b}"),
     ],
 )
 def test_a_mistake_inside_names_its_place(catalogue: Catalogue, options: Mapping[str, Any], place: str, said: str) -> None:
@@ -330,6 +336,12 @@ def test_a_mistake_inside_names_its_place(catalogue: Catalogue, options: Mapping
         catalogue.resolve("metrics", {"name": "composed", **options}, "m")
     assert str(caught.value).startswith(place)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [4, [], [4, "a"], ["a\n"], "", [{"name": "a"}]])
+def test_what_is_not_the_name_of_a_component_alone_is_given_no_names(catalogue: Catalogue, value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^m.named; got .*; expected mapping of name to a component of kind metrics$"):
+        catalogue.resolve("metrics", {"name": "composed", "one": "a", "named": value}, "m")
 
 
 class Endless(AMetric):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,63 @@ def test_what_is_no_film_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.png").unlink()
     assert "No such file" in told(tmp_path / "a.png")
     assert "directory" in told(tmp_path)
+
+
+# Many at once.
+
+
+def test_a_thread_that_ends_leaves_the_others_quiet_and_the_last_leaves_filters_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second film is opened while the first is, and Pillow warns of it when the first is done."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)  # the films have 256: a warning of Pillow's, and a mistake here
+    first, second = (save(tmp_path / name, Image.fromarray(RAMP)) for name in ("first.png", "second.png"))
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
+    real = Image.open
+
+    def slowly(file: Any, **how: Any) -> Any:
+        if Path(file.name) == first:
+            first_in.set()
+            assert second_in.wait(30)
+        else:
+            second_in.set()
+            assert first_out.wait(30)
+        return real(file, **how)
+
+    monkeypatch.setattr(Image, "open", slowly)
+    with warnings.catch_warnings(record=True) as said, ThreadPoolExecutor(2) as pool:
+        warnings.simplefilter("always")
+        before = list(warnings.filters)
+        one = pool.submit(told, first)
+        assert first_in.wait(30)
+        two = pool.submit(told, second)
+        lines = [one.result(30)]
+        first_out.set()
+        lines.append(two.result(30))
+        assert list(warnings.filters) == before
+    assert [str(warning.message) for warning in said] == []
+    assert all("got ValueError: 16 x 16 pixels are more than 200" in line for line in lines)
+
+
+def test_films_that_are_opened_at_once_are_read_or_refused_each_as_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    sides = {tmp_path / f"{number}.png": (16, 14, 30, 8)[number % 4] for number in range(80)}
+    for path, side in sides.items():
+        Image.new("L", (side, side), 9).save(path)
+
+    def outcome(path: Path) -> int:
+        try:
+            return open_film(path, "s1").width
+        except DataError:
+            return -1
+
+    with warnings.catch_warnings(record=True) as said, ThreadPoolExecutor(8) as pool:
+        warnings.simplefilter("always")
+        before = list(warnings.filters)
+        found = list(pool.map(outcome, sides))
+        assert list(warnings.filters) == before
+    assert [str(warning.message) for warning in said] == []
+    assert found == [side if side * side <= 200 else -1 for side in sides.values()]
 
 
 # DICOM.

@@ -59,6 +59,16 @@ def canonical(resolve: Resolve, tree: Tree, value: Any, place: str) -> Any:
         check(tree, value)
         return fold(tree, value, leaf, place)
     except Mismatch as error:
-        raise ConfigError(place + error.place, got=repr(error.value), expected=words(error.tree)) from error
+        hint = _named(error.tree, error.value)
+        raise ConfigError(place + error.place, got=repr(error.value), expected=words(error.tree), hint=hint) from error
     except OverflowError as error:
         raise ConfigError(place, got="a number too large for a float", expected=words(tree)) from error
+
+
+def _named(tree: Tree, value: Any) -> str:
+    """A hint for components that were given without the names that a mapping asks for: ``cider`` is ``{cider: cider}``."""
+    given = [value] if isinstance(value, str) else value
+    if tree["type"] != "mapping" or tree["of"]["type"] != "component" or not isinstance(given, (list, tuple)):
+        return ""
+    pairs = [f"{name.rpartition('/')[2]}: {name}" for name in given if isinstance(name, str) and name and name.isprintable()]
+    return f"write {{{', '.join(pairs)}}}" if pairs and len(pairs) == len(given) else ""

@@ -264,6 +264,9 @@ CASES: list[Case] = [
     Case("mimic", "a time that is none", cells(META, StudyTime="256014"), "field StudyTime; got '256014'; expected a time"),
     Case("mimic", "a time with two points", cells(META, StudyTime="90000.5.5"), "field StudyTime; got '90000.5.5'"),
     Case("mimic", "a missing report", gone(REPORT), "1 reports of 20 are missing; got no files/p1"),
+    Case("mimic", "an empty report", empty(REPORT), "is empty; got nothing; expected the text of a report"),
+    Case("mimic", "a report of blanks", lambda root: _path(root, REPORT).write_bytes(b" \n \n"), "is empty; got blanks only"),
+    Case("mimic", "a page", lambda root: _path(root, REPORT).write_bytes(b"<html>403</html>"), "is no report; got a web page"),
     Case("mimic", "a report with a NUL byte", swap(REPORT, b"FINAL", b"\0INAL"), "is not text; got a NUL byte"),
     Case("mimic", "a report in Latin-1", swap(REPORT, b"FINAL", b"F\xcfNAL"), "is not UTF-8; got byte 0xcf"),
     Case(
@@ -371,7 +374,7 @@ CASES: list[Case] = [
         cells("table.csv", finding_edema="maybe"),
         "field finding_edema; got 'maybe'; expected 1 or 0",
     ),
-    Case("csv", "an empty label", cells("table.csv", finding_edema=""), "say what it is in the option label_values"),
+    Case("csv", "an empty label", cells("table.csv", finding_edema=""), "say in the option label_values what '' counts as"),
     Case("csv", "a NUL byte", swap("table.csv", b"A00000", b"A0\x000000"), "is not text; got a NUL byte"),
     Case("csv", "a table in UTF-16", recoded("table.csv", "utf-16"), "line 1 is not text; got a NUL byte"),
     Case("csv", "a table in Windows' encoding", swap("table.csv", b"A00000", b"A\x80"), "is not UTF-8; got byte 0x80"),

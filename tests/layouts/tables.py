@@ -51,9 +51,9 @@ def write_jsonl(root: Path, studies: Iterable[PhantomStudy], name: str = "table.
 
 
 def write_parquet(root: Path, studies: Iterable[PhantomStudy], name: str = "table.parquet") -> Path:
-    """A row a study, with lists."""
+    """A row a study, with lists; pages carry checksums."""
     import pyarrow
     from pyarrow import parquet
 
-    parquet.write_table(pyarrow.Table.from_pylist(list(_rows(root, studies))), root / name)
+    parquet.write_table(pyarrow.Table.from_pylist(list(_rows(root, studies))), root / name, write_page_checksum=True)
     return root

@@ -340,6 +340,7 @@ def test_labels_are_those_of_the_published_file(root: Path, lines: bool) -> None
     ("change", "told"),
     [
         ({"Edema": "1.0"}, "Edema; got '1.0'; expected 1, 0, -1 or null"),
+        ({"Edema": "yes"}, "Edema; got 'yes'; expected 1, 0, -1 or null"),
         ({"Edema": True}, "Edema; got True"),
         ({"Edema": 2}, "Edema; got 2"),
         ({"Edema": 0.5}, "Edema; got 0.5"),

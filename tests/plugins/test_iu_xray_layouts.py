@@ -316,6 +316,17 @@ def test_a_wrong_table_of_kaggle_is_one_line(name: str, old: str, new: str, told
     assert told in line
 
 
+@pytest.mark.parametrize(("name", "what"), [("indiana_projections.csv", "film"), ("indiana_reports.csv", "report")])
+def test_a_table_of_kaggle_with_a_header_only_is_told_by_its_own_name(
+    name: str, what: str, tmp_path: Path, small_split: None
+) -> None:
+    root = kaggle(tmp_path)
+    path = root / name
+    path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    told = f"{path} holds no {what}; expected one a line. Hint: download the pair of CSV files again"
+    assert error(root) == error(root, layout="kaggle") == told
+
+
 @both_layouts
 def test_a_folder_without_films_is_told(layout: str, tmp_path: Path, small_split: None) -> None:
     root = LAYOUTS[layout](tmp_path)

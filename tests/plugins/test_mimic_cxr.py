@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -299,6 +300,55 @@ def test_missing_films_and_reports_are_told_together_with_their_number(own: Path
         match=r"study s5\d+: a film is missing, and \d more of \d+; got no file .*/p1\d.* set the option missing_images to drop",
     ):
         MIMICCXR(own)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty; got nothing; expected the text of a report. Hint: fetch the file again"),
+        (b" \r\n\t \n", "is empty; got blanks only"),
+        (b"\xef\xbb\xbf\n", "is empty; got blanks only"),
+        (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "is no report; got a web page; expected the text of a report."),
+        (b'\n <?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is no report; got a web page"),
+        (b"<HTML><HEAD><TITLE>302 Found</TITLE></HEAD></HTML>", "is no report; got a web page"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["file", "zip"])
+@pytest.mark.parametrize("options", [{}, {"annotation": "annotation.json"}], ids=["target", "context"])
+def test_a_report_that_is_empty_or_a_page_is_told_with_its_file(
+    content: bytes, told: str, packed: bool, options: dict[str, Any], own: Path, studies: list[Any]
+) -> None:
+    layouts.write_r2gen(own, studies)
+    name = f"files/{studies[2].folder}.txt"
+    (own / name).write_bytes(content)
+    if packed:
+        with zipfile.ZipFile(own / "mimic-cxr-reports.zip", "w") as into:
+            for path in sorted(own.glob("files/p*/p*/s*.txt")):
+                into.write(path, path.relative_to(own).as_posix())
+                path.unlink()
+    with pytest.raises(DataError) as caught:
+        MIMICCXR(own, **options)
+    where = f"{own / 'mimic-cxr-reports.zip'}: member {name}" if packed else str(own / name)
+    assert str(caught.value).startswith(f"{where} {told}")
+
+
+def test_reports_that_are_no_reports_are_told_together(own: Path, studies: list[Any]) -> None:
+    for one, content in zip(studies[:3], (b"", b"\n", b"<html></html>"), strict=True):
+        (own / "files" / f"{one.folder}.txt").write_bytes(content)
+    with pytest.raises(ManyErrors) as caught:
+        MIMICCXR(own)
+    assert sorted(str(error).partition("; got ")[2].partition(";")[0] for error in caught.value.errors) == [
+        "a web page",
+        "blanks only",
+        "nothing",
+    ]
+
+
+@pytest.mark.parametrize("marked", ["<", "<65 yo", "<unk>", "<Headline>"])
+def test_a_report_may_begin_with_an_angle(marked: str, own: Path, studies: list[Any]) -> None:
+    path = own / "files" / f"{studies[0].folder}.txt"
+    path.write_bytes(marked.encode() + path.read_bytes())
+    assert f"s{studies[0].study_id}" in by_id(MIMICCXR(own))
 
 
 def test_a_table_of_sections_must_hold_every_study_that_the_rules_part(own: Path, studies: list[Any]) -> None:

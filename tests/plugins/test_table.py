@@ -253,6 +253,52 @@ def test_words_for_splits_views_and_labels_can_be_named(tmp_path: Path) -> None:
     assert "option label_values['x']; got 2" in told(tmp_path, label_values={"x": 2})
 
 
+def labelled(root: Path, file: str, *values: Any) -> Path:
+    """A table with a column of labels; None in JSON lines leaves the field out."""
+    write(root, f_edema=list(values) if file == "table.csv" else ["0", "0", "0"])
+    rows = [{**row, "f_edema": value} for row, value in zip(ROWS, values, strict=True)]
+    if file == "table.jsonl":
+        lines = [{name: cell for name, cell in row.items() if cell is not None} for row in rows]
+        (root / file).write_text("\n".join(map(json.dumps, lines)))
+    elif file == "table.parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.Table.from_pylist(rows), root / file)
+    return root
+
+
+@pytest.mark.parametrize("file", ["table.csv", "table.jsonl", "table.parquet"])
+@pytest.mark.parametrize(
+    ("values", "got"),
+    [
+        ((1, 2, 0), "'2'"),
+        ((1.0, 0.5, 0.0), "'0.5'"),
+        ((1, -1, 0), "'-1'"),
+        (("1", "yes", "0"), "'yes'"),
+        (("1", "", "0"), "''"),
+        ((1, None, 0), "''"),
+    ],
+)
+def test_a_label_other_than_1_and_0_is_told_with_row_column_and_what_to_do(
+    file: str, values: tuple[Any, ...], got: str, tmp_path: Path
+) -> None:
+    root = labelled(tmp_path, file, *values)
+    row = {"table.csv": "line 3", "table.jsonl": "line 2", "table.parquet": "row 2"}[file]
+    line = told(root, file=file, labels="f_")
+    hint = f"Hint: mend the table, or say in the option label_values what {got} counts as"
+    assert line == f"{root / file}: {row} (2): field f_edema; got {got}; expected 1 or 0. {hint}"
+    made = Table(root, file=file, labels="f_", label_values={got[1:-1]: 1})
+    assert [dict(made.targets(split)[0].labels or {}) for split in SPLITS] == [{"edema": 1}, {"edema": 1}, {"edema": 0}]
+
+
+def test_a_label_that_may_be_a_report_is_not_told(tmp_path: Path) -> None:
+    line = told(labelled(tmp_path, "table.csv", "1", "A secret reading of the film.", "0"), labels="f_")
+    assert "field f_edema; got 29 characters; expected 1 or 0" in line and "secret" not in line
+
+
+def test_a_beginning_that_no_column_has_is_told(tmp_path: Path) -> None:
+    assert told(labelled(tmp_path, "table.csv", 1, 1, 0), labels="finding_").startswith("table: option labels; got 'finding_'")
+
+
 def test_earlier_studies_and_their_separator(tmp_path: Path) -> None:
     write(tmp_path, prior_ids=["", "1 / 3", ""])
     made = Table(tmp_path, columns={"prior_ids": "prior_ids"}, separator="/")
@@ -310,6 +356,26 @@ def test_without_pyarrow_parquet_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", absent)
     assert told(tmp_path, file="table.parquet").endswith('Hint: pip install "rrgbench[parquet]"')
+
+
+def test_a_page_of_parquet_with_a_wrong_byte_is_refused_where_it_has_a_checksum(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    write(tmp_path)
+    path = tmp_path / "table.parquet"
+
+    def broken(checksum: bool) -> Path:
+        """A letter of a report is another."""
+        how = {"compression": "none", "write_statistics": False, "write_page_checksum": checksum}
+        parquet.write_table(pyarrow.Table.from_pylist(ROWS), path, **how)
+        content = path.read_bytes()
+        assert content.count(b"Lungs") == 1
+        path.write_bytes(content.replace(b"Lungs", b"Lunks"))
+        return path
+
+    line = told(broken(True).parent, file="table.parquet")
+    assert line.startswith(f"{path} cannot be read; got ") and "CRC" in line
+    assert line.endswith("expected a whole Parquet file. Hint: write it again")
+    assert Table(broken(False).parent, file="table.parquet").targets("validate")[0].report == "Lunks are clear."
 
 
 def test_json_lines_may_leave_fields_out_and_numbers_may_be_ids(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def read_kaggle(root: Path) -> tuple[dict[int, Report], dict[str, str]]:
             raise DataError(f"{where}: field filename", got=repr(name), expected="the name of a film, once", hint=_AGAIN)
         views[name] = view_of(where, row["projection"])
         films.setdefault(_uid(where, row["uid"]), []).append(name)
+    if not views:
+        raise DataError(f"{root / PROJECTIONS} holds no film", expected="one a line", hint=_AGAIN)
     reports: dict[int, Report] = {}
     for where, row in csv_rows(root / REPORTS, ("uid", *SECTIONS), hint=_AGAIN):
         number = _uid(where, row["uid"])

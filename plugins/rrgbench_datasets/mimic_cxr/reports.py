@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -21,6 +22,9 @@ _REPORT_BYTES = 1 << 20
 _COLUMNS = ("impression", "findings", "last_paragraph", "comparison")
 CONTEXTS = ("indication", "history", "comparison")
 """Sections that may be context."""
+
+# What servers send in place of a file: a page, or an error in XML.
+_PAGE = re.compile(r"\s*<(!doctype|!--|\?xml|html|head|body|title)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def read_files(root: Path, films: Collection[Film]) -> Iterator[tuple[str, Repor
     """Study, report and the file that it stands in, for the studies of these films.
 
     Raises:
-        DataError, ManyErrors: a report is missing, too large, or no text.
+        DataError, ManyErrors: a report is missing, empty, too large, a web page, or no text.
     """
     subjects = {film.study_id: film.subject_id for film in films}
     folders = [root / folder for folder in _FOLDERS]
@@ -60,9 +64,12 @@ def read_files(root: Path, films: Collection[Film]) -> Iterator[tuple[str, Repor
             path = next((folder / below for folder in folders if (folder / below).is_file()), None)
             try:
                 if path is not None:
-                    yield study, read_report(study, read_text(path, most=_REPORT_BYTES)), path
+                    text = _written(str(path), read_text(path, most=_REPORT_BYTES))
+                    yield study, read_report(study, text), path
                 elif packed is not None and f"files/{below}" in packed.NameToInfo:
-                    yield study, read_report(study, _packed(packed, f"files/{below}", root / _ZIP)), root / _ZIP
+                    where = f"{root / _ZIP}: member files/{below}"
+                    text = _written(where, _packed(packed, f"files/{below}", where))
+                    yield study, read_report(study, text), root / _ZIP
                 else:
                     missing.append(below)
             except DataError as error:
@@ -91,8 +98,18 @@ def _zip(path: Path) -> Iterator[zipfile.ZipFile | None]:
         raise DataError(f"{path} cannot be read", got=error, expected="a whole zip file", hint="fetch it again") from error
 
 
-def _packed(packed: zipfile.ZipFile, name: str, path: Path) -> str:
-    where = f"{path}: member {name}"
+def _written(where: str, text: str) -> str:
+    """The same text, if it can be a report: whatever is in one, all have words, and none is a page."""
+    if not text.strip():
+        got = "blanks only" if text else "nothing"
+        raise DataError(f"{where} is empty", got=got, expected="the text of a report", hint="fetch the file again")
+    if _PAGE.match(text):
+        hint = "fetch the file again: a server may send a page of its own instead, as where one is to sign in"
+        raise DataError(f"{where} is no report", got="a web page", expected="the text of a report", hint=hint)
+    return text
+
+
+def _packed(packed: zipfile.ZipFile, name: str, where: str) -> str:
     try:
         with packed.open(name) as member:
             content = member.read(_REPORT_BYTES + 1)

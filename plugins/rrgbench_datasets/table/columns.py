@@ -14,6 +14,7 @@ _ONE = ("study_id", "subject_id", "split", "prior_ids")
 FIELDS = ("study_id", "subject_id", "images", "views", "report", "context", "split", "prior_ids")
 _NEEDED = ("study_id", "subject_id", "images", "report")
 _NAME_LENGTH = 200
+_LABEL_LENGTH = 20
 
 _VIEW_WORDS = {
     "": "unknown",
@@ -150,12 +151,14 @@ class Cells:
         return _SPLIT_WORDS[word.lower()]
 
     def label(self, where: str, field: str, value: Any) -> int:
-        """1 or 0."""
+        """1 or 0. An empty cell is neither: who knows whether it means absent, or that nobody looked?"""
         word = "" if value is None else str(value).strip()
         known = self.label_values.get(word, _TRUTH.get(word.lower()))
         if known is None:
-            hint = "say what it is in the option label_values"
-            raise DataError(f"{where}: field {field}", got=repr(word)[:60], expected="1 or 0", hint=hint)
+            short = len(word) <= _LABEL_LENGTH  # longer ones may be a report
+            got = repr(word) if short else f"{len(word)} characters"
+            hint = f"mend the table, or say in the option label_values what {got if short else 'it'} counts as"
+            raise DataError(f"{where}: field {field}", got=got, expected="1 or 0", hint=hint)
         return known
 
 

@@ -42,7 +42,7 @@ class Table:
         view_names: further words for views, as {"ap erect": frontal}.
         separator: what parts several films, views or studies in one cell.
         labels: the prefix of columns that hold findings; empty where there are none.
-        label_values: further words for 1 and 0, as {"": 0}.
+        label_values: further words for 1 and 0, as {"": 0}; any other value than 1 and 0 is a mistake.
         delimiter: what parts the cells of a CSV; a tab in .tsv and a comma else.
         encoding: of a CSV or of JSON lines; UTF-8 with or without a byte order mark.
         text: how the reports of the train split are cleaned, by R2Gen's rule for one; those that are judged stay verbatim.
@@ -96,6 +96,8 @@ class Table:
         how = (delimiter, "utf-8-sig" if encoding == "utf-8" else encoding)
         studies = gather(self._read(root, files, reader, how), row, self._mistakes)
         self._mistakes.tell()
+        if labels:
+            studies = self._labelled(studies, labels, cells)
         self._count("in the table", studies)
         studies = self._split(studies, split if len(files) == 1 else "column", fractions, split_seed)
         studies = self._reported(studies, missing_reports)
@@ -129,6 +131,22 @@ class Table:
                     yield reader.study(where, row, split)
                 except DataError as error:
                     self._mistakes.add(error)
+
+    def _labelled(self, studies: list[Study], prefix: str, cells: Cells) -> list[Study]:
+        """The same studies, all with the same findings: a field that a JSON line leaves out is as null."""
+        names = sorted({name for study in studies for name in study.labels or ()})
+        if studies and not names:
+            raise ConfigError("table: option labels", got=repr(prefix), expected="what names of columns begin with, as finding_")
+        found = []
+        for study in studies:
+            known = study.labels or {}
+            try:
+                whole = {n: known[n] if n in known else cells.label(study.where, prefix + n, None) for n in names}
+                found.append(replace(study, labels=whole))
+            except DataError as error:
+                self._mistakes.add(error)
+        self._mistakes.tell()
+        return found
 
     def _split(
         self, studies: list[Study], how: Literal["column", "subject"], fractions: tuple[float, float, float], seed: int

@@ -65,7 +65,7 @@ def _parquet(path: Path, columns: Collection[str], prefix: str) -> Iterator[tupl
         hint = 'pip install "rrgbench[parquet]"'
         raise ConfigError(f"{path}: Parquet needs pyarrow, which is not installed", hint=hint) from error
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             names = list(file.schema_arrow.names)
             missing = [name for name in columns if name not in names]
             if missing:

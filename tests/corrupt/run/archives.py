@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from .plain import ANY, HUGE, Change, File, empty, latin, noise, nul, page, utf16
+from .plain import ANY, HUGE, Change, File, blank, empty, noise, page
 from .texts import harmless_tables, table_changes
 
 Members = dict[str, bytes]
@@ -250,13 +250,15 @@ def _wrong_sizes(content: bytes, random: Random) -> bytes:
 def report_changes() -> dict[str, Change]:
     """What can happen to a report in a file of its own. Where it ends nobody can know: one that is cut is not seen."""
     return {
-        "empty": empty,
-        "random bytes": noise,
-        "UTF-16": utf16,
-        "a byte of Latin-1": latin,
-        "a NUL byte": nul,
+        **ANY,
+        "blanks alone": blank,
         "of 2 MB": lambda content, random: content + b" " * (1 << 21),
     }
+
+
+def harmless_reports() -> dict[str, Change]:
+    """A report that is whole, and has no section that is asked for."""
+    return {"without findings": lambda content, random: b" FINAL REPORT\n INDICATION: Cough.\n \n IMPRESSION: No change.\n"}
 
 
 def parquet_changes(file: File) -> dict[str, Change]:
@@ -264,6 +266,7 @@ def parquet_changes(file: File) -> dict[str, Change]:
     found = dict(PACKED)
     found["its mark alone"] = lambda content, random: b"PAR1PAR1"
     found["a footer of 2 GB"] = lambda content, random: content[:-8] + b"\xff\xff\xff\x7fPAR1"
+    found["a wrong byte in a page"] = _wrong_page(file)
     found["CSV under its name"] = lambda content, random: b"study_id,report\n1,clear\n"
     found["no row"] = _parquet(lambda rows, row: rows.clear())
     found["a column gone"] = _parquet(lambda rows, row: [one.pop(file.column) for one in rows])
@@ -278,6 +281,20 @@ def parquet_changes(file: File) -> dict[str, Change]:
     for name, path in (("upward", "../../etc/passwd"), ("absolute", "/etc/passwd"), ("backslashes", "..\\passwd.png")):
         found[f"a path {name}"] = _parquet(lambda rows, row, path=path: row.update({file.path: [path]}))
     return found
+
+
+def _wrong_page(file: File) -> Change:
+    """A bit of the last page of a column that is read: a letter of another, or a row with another's cell."""
+
+    def change(content: bytes, random: Random) -> bytes:
+        from pyarrow import parquet
+
+        group = parquet.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
+        column = next(found for place in range(group.num_columns) if (found := group.column(place)).path_in_schema == file.column)
+        at = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    return change
 
 
 def _parquet(edit: Callable[[list[dict[str, Any]], dict[str, Any]], object]) -> Change:

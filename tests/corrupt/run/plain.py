@@ -37,6 +37,10 @@ def empty(content: bytes, random: Random) -> bytes:
     return b""
 
 
+def blank(content: bytes, random: Random) -> bytes:
+    return b" \r\n" * 20
+
+
 def noise(content: bytes, random: Random) -> bytes:
     return random.randbytes(4096)
 
