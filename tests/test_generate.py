@@ -37,6 +37,16 @@ STAGES = {
         "batch_size": 8,
         "lr": 1e-2,
     },
+    "end": {
+        "train": ["text", "fusion", "decoder"],
+        "adapters": {"text": "ia3", "decoder": {"name": "lora", "rank": 2}},
+        "augment": False,
+        "cached": ["image"],
+        "epochs": 2,
+        "rung": 1,
+        "batch_size": 8,
+        "lr": 1e-3,
+    },
 }
 CHANGES = {
     "name": "writes",
@@ -126,11 +136,12 @@ def test_for_films_of_test_a_run_writes_what_it_wrote(whole: Scene, tmp_path: Pa
 
 
 def test_each_way_of_a_run_was_there(whole: Scene) -> None:
+    """Films retrieved by the features of one checkpoint, and read by those of a later one, are two steps."""
     kinds = {
         row.title: [request["kind"] for request in read_run(whole.store, row.steps["seed 0"]).requests] for row in whole.rows
     }
     assert sorted(map(sorted, kinds.values())) == [
-        ["active", "features", "generate", "pixels"],
+        ["active", "features", "features", "generate", "pixels"],
         ["active", "features", "generate", "pixels"],
         ["features", "generate", "pixels"],
     ]
