@@ -150,7 +150,7 @@ def write_report(
     study = Inputs(
         study_id=STUDY,
         subject_id=f"{STUDY} to rrgbench",
-        images=tuple(image.absolute() for image in images),
+        images=tuple(image.resolve() for image in images),  # `link/..` is not where it seems to be
         views=chosen,
         context=treat_placeholders(context, rule) if rule in ("drop", "token") else context,
     )
@@ -177,6 +177,8 @@ def _told(failure: Failure) -> RRGBenchError:
 
 def _open(image: Path) -> None:
     """Try a film here: a worker takes seconds to start."""
+    if image.exists() and not image.is_file() and not image.is_dir():  # a pipe would be waited for
+        raise DataError(f"film {image} cannot be read", got="a pipe or a device", expected="an image file")
     try:
         open_film(image, STUDY)
     except DataError as error:

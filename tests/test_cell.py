@@ -161,12 +161,15 @@ def test_what_a_cell_cannot_be_is_one_line(changes: dict[str, Any], told: str) -
     assert len(lines) == 1
 
 
-def test_a_trained_module_without_a_rate_is_a_mistake_unless_it_is_adapted() -> None:
+def test_a_trained_module_without_a_rate_is_a_mistake_unless_it_is_frozen() -> None:
     stage: dict[str, Any] = {"lr": {"image": 1e-3, "fusion": 1e-3, "text": 1e-3}}
     (line,) = _mistakes({"stages": {"s": stage}})
     told = "stages.s.lr; got no rate for decoder; expected a rate for all that is trained. Hint: add stages.s.lr.default"
     assert line == told
+    assert _mistakes({"stages": {"s": stage | {"adapters": {"decoder": "lora"}}}}) == [told]
     assert _cell({"stages": {"s": stage | {"adapters": {"decoder": "frozen"}}}}).stages[0].train[-1] == "decoder"
+    views = {"lr": {"fusion": 1e-3, "text": 1e-3, "decoder": 1e-3}, "adapters": {"image": "frozen"}}
+    assert "no rate for image" in _mistakes({"stages": {"s": views}})[0]
     assert _cell({"stages": {"s": stage | {"train": ["image"]}}}).stages[0].train == ("image",)
 
 

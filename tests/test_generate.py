@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -191,6 +192,7 @@ def test_films_views_and_contexts_that_a_run_does_not_read_are_told(plain: Scene
     film = plain.studies(run.row)[0].images[0]
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     (tmp_path / "text.png").write_text("<svg/>")
+    os.mkfifo(tmp_path / "pipe.png")
 
     def write(of: Run, images: list[Path], views: tuple[str, ...] = (), context: str = "") -> Written:
         return write_report(plain.store, of, images, views, context, plain.ran)
@@ -205,6 +207,7 @@ def test_films_views_and_contexts_that_a_run_does_not_read_are_told(plain: Scene
         (DataError, r"text\.png cannot be read", run, [film, tmp_path / "text.png"]),
         (DataError, r"gone\.png cannot be read; got No such file", run, [tmp_path / "gone.png"]),
         (DataError, "cannot be read; got Is a directory", run, [tmp_path]),
+        (DataError, r"pipe\.png cannot be read; got a pipe or a device", run, [tmp_path / "pipe.png"]),
     ]
     for kind, message, *given in wrong:
         with pytest.raises(kind, match=message) as caught:
@@ -216,6 +219,24 @@ def test_films_views_and_contexts_that_a_run_does_not_read_are_told(plain: Scene
     strange = write(blind, [film], ("other",))
     assert strange.study.views == ("other",) and "never learnt" in strange.notes[0]
     assert any("none is given" in note for note in write(run, [film], ("frontal",)).notes)
+
+
+def test_a_way_through_a_link_is_that_of_the_file_system(plain: Scene, tmp_path: Path) -> None:
+    run = find_run(plain.store, "text=none", 0)
+    (tmp_path / "far" / "inner").mkdir(parents=True)
+    shutil.copy(plain.studies(run.row)[0].images[0], tmp_path / "far" / "film.png")
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "inner")
+    assert write_report(plain.store, run, [tmp_path / "link" / ".." / "film.png"], (), "", plain.ran).report
+
+
+def test_the_command_writes_for_a_run_that_ranks_trained(tmp_path: Path, shell: Any, write_experiment: Any) -> None:
+    stages = {"fusion": {"epochs": 1, "batch_size": 4, "global_batch": 8}}
+    path = write_experiment(tmp_path, {"base.stages": stages, "base.encoders.text": None, "axes": {}})
+    ran = shell("run", path, "--ranks", "2", "--workers", "1", "--store", tmp_path / "store", "--json")
+    assert ran.code == 0, ran.err
+    film = next((tmp_path / "store" / "data" / "made").rglob("*.png"))
+    written = shell("generate", "tiny", film, "--store", tmp_path / "store")
+    assert written.code == 0 and written.out.strip(), written.err
 
 
 def test_placeholders_of_a_context_become_what_they_became_in_the_runs(plain: Scene) -> None:

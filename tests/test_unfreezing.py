@@ -80,6 +80,15 @@ def test_a_closed_layer_keeps_its_running_statistics_and_has_no_moments(tmp_path
     assert (steps["step/encoders.image.norm.weight"], steps["step/decoder.read.weight"]) == (3, 6)
 
 
+def test_a_closed_norm_that_holds_other_layers_keeps_its_running_statistics(tmp_path: Path) -> None:
+    model = toys.make_model()
+    norm = model.encoders["image"].norm
+    norm.act = torch.nn.ReLU()  # as in timm's BatchNormAct2d, of which DenseNets are made
+    train(tmp_path / "a", replace(RECIPE, unfreeze={"image": {"patches": 0}}), model=model)
+    assert torch.equal(norm.running_mean, toys.make_model().encoders["image"].norm.running_mean)
+    assert not norm.training and not norm.act.training
+
+
 def test_to_open_everything_at_once_changes_no_byte(tmp_path: Path) -> None:
     plain = replace(RECIPE, unfreeze={})
     train(tmp_path / "plain", plain)

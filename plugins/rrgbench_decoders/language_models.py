@@ -54,7 +54,8 @@ def pretrained(tokenizer: Tokenizer, model_name: str | None, checkpoint: Path | 
     """A causal model by its name on the hub or its folder, float32, with an embedding for every id of the tokenizer.
 
     Raises:
-        ConfigError: both are given, it cannot be loaded, or it is no causal model with a cache of keys and values.
+        ConfigError: both are given, it cannot be loaded, its weights are not the whole model, or it is no causal model with a
+            cache of keys and values.
     """
     import safetensors
     from transformers import AutoModelForCausalLM
@@ -68,13 +69,24 @@ def pretrained(tokenizer: Tokenizer, model_name: str | None, checkpoint: Path | 
         raise ConfigError(f"{_WHERE}: option `model` is a name on the hub, not a folder", got=name, hint=hint)
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": checkpoint is not None}
     try:
-        made: Any = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, **options).float().eval()
+        made: Any
+        made, told = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, output_loading_info=True, **options)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, safetensors.SafetensorError) as error:
         raise ConfigError(
             f"{_WHERE}: option `{option}` cannot be loaded",
             got=f"{name} ({type(error).__name__}: {error})",
             expected="a folder with config.json and model.safetensors of a causal model, or a name on the hub in reach",
         ) from error
+    if getattr(made, "_hf_peft_config_loaded", False):
+        got, hint = f"{name}, an adapter beside weights that lie elsewhere", "merge it (merge_and_unload), then save the model"
+        raise ConfigError(f"{_WHERE}: option `{option}`", got=got, expected="a whole model", hint=hint)
+    if missing := sorted(told["missing_keys"]):
+        raise ConfigError(
+            f"{_WHERE}: option `{option}`: the weights are not the whole model",
+            got=f"{name} without {', '.join(missing[:2])}" + (f" and {len(missing) - 2} more" if missing[2:] else ""),
+            expected=f"every tensor of {type(made).__name__}, under the names that save_pretrained gives them",
+        )
+    made.float().eval()
     if not _is_causal(made):
         expected = "a causal model with a cache of keys and values, as GPT-2, OPT, GPT-NeoX or Llama"
         raise ConfigError(f"{_WHERE}: option `{option}`", got=f"{name}, a {type(made).__name__}", expected=expected)

@@ -129,6 +129,9 @@ def _pretrained(model_name: str | None, checkpoint: Path | None, max_length: int
             expected="a folder with config.json, a tokenizer and model.safetensors, or a name on the hub that can be reached",
             hint="weights in another format (pytorch_model.bin) are converted once: docs/encoders.md says how",
         ) from error
+    if getattr(model, "_hf_peft_config_loaded", False):
+        got, hint = f"{name}, an adapter beside weights that lie elsewhere", "merge it (merge_and_unload), then save the model"
+        raise ConfigError(f"text encoder `transformers`: option `{option}`", got=got, expected="a whole model", hint=hint)
     missing = sorted(key for key in told["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise ConfigError(

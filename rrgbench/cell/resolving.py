@@ -84,15 +84,17 @@ class _Resolver:
             self.mistake(f"{where}.train", got="nothing to train in this cell", expected=f"one of {', '.join(modules)}")
         given = dict(config.lr) if isinstance(config.lr, dict) else {"default": config.lr}
         lr = {module: given[module] for module in ("default", *modules) if module in given}
-        bare = [module for module in train if module not in lr and module not in config.adapters]
-        if bare and "default" not in lr and set(given) <= {"default", *MODULES}:
-            got = f"no rate for {', '.join(bare)}"
-            self.mistake(f"{where}.lr", got=got, expected="a rate for all that is trained", hint=f"add {where}.lr.default")
         adapters = {
             module: self.component("adapters", config.adapters[module], f"{where}.adapters.{module}")
             for module in MODULES
             if module in config.adapters and module in modules
         }
+        # The embedding of views is trained beside an image encoder that is frozen.
+        idle = {m for m, adapter in adapters.items() if m != "image" and adapter is not None and not adapter.attributes["trains"]}
+        bare = [module for module in train if module not in lr and module not in idle]
+        if bare and "default" not in lr and set(given) <= {"default", *MODULES}:
+            got = f"no rate for {', '.join(bare)}"
+            self.mistake(f"{where}.lr", got=got, expected="a rate for all that is trained", hint=f"add {where}.lr.default")
         stage = Stage(
             name=name,
             config=config,

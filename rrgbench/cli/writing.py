@@ -46,8 +46,10 @@ def generate(
     place = Store(store or default_store())
     found = find_run(place, run, seed, experiment)
     domain = place.done(found.step_id).domain or {}
-    device = "auto" if elsewhere else str(domain.get("device", "auto"))
-    ran = _runner({"workers": 1, "threads": int(domain.get("threads", 1)), "device": device}, quiet=as_json)
+    # Ranks are part of the numerics, though none of these steps trains.
+    device, ranks = ("auto", 1) if elsewhere else (str(domain.get("device", "auto")), int(domain.get("world_size", 1)))
+    options = {"workers": 1, "threads": int(domain.get("threads", 1)), "device": device, "ranks": ranks}
+    ran = _runner(options, quiet=as_json)
     written = write_report(place, found, images or [], view or [], context, ran, elsewhere=elsewhere)
     for note in written.notes:
         _say("note", note)

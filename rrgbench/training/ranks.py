@@ -145,13 +145,20 @@ def even_buffers(accelerator: Accelerator, model: nn.Module) -> None:
         if buffer.numel() and buffer.is_floating_point():
             buffer.copy_(accelerator.reduce(buffer.double(), "mean"))
         elif buffer.numel() and buffer.dtype in (torch.int32, torch.int64):
-            buffer.copy_(accelerator.reduce(buffer, "max"))
+            buffer.copy_(_largest(buffer))
 
 
 def sum_told(accelerator: Accelerator, told: Mapping[str, float], device: torch.device) -> dict[str, float]:
     """What losses told, summed over ranks, under the names of this rank; one that had no batch adds nothing."""
-    count = int(accelerator.reduce(torch.tensor(len(told), device=device), "max"))
+    count = int(_largest(torch.tensor(len(told), device=device)))
     values: Tensor = torch.zeros(count, dtype=torch.float64, device=device)
     for place, name in enumerate(sorted(told)):
         values[place] = told[name]
     return dict(zip(sorted(told), accelerator.reduce(values, "sum").tolist(), strict=False)) if count else {}
+
+
+def _largest(tensor: Tensor) -> Tensor:
+    """The largest over ranks, in each place. Asked for it, accelerate before 1.14 gives the sum."""
+    found = tensor.clone()
+    distributed.all_reduce(found, distributed.ReduceOp.MAX)
+    return found

@@ -32,7 +32,9 @@ class Openings:
         for part in self.parts:
             for layer in part.modules():
                 own = list(layer.parameters(recurse=False))
-                if own and not any(parameter.requires_grad for parameter in own) and not any(True for _ in layer.children()):
+                # Some norms have children: timm's hold what is done after them.
+                whole = isinstance(layer, nn.modules.batchnorm._NormBase) or not any(True for _ in layer.children())
+                if own and whole and not any(parameter.requires_grad for parameter in own):
                     layer.eval()
 
 

@@ -170,6 +170,24 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
         CausalLM(WORDS, checkpoint=tmp_path)
 
 
+def test_weights_that_are_not_the_whole_model_are_refused(tmp_path: Path) -> None:
+    tiny("llama").model.save_pretrained(tmp_path)  # without the layer that writes words
+    with pytest.raises(ConfigError, match=r"not the whole model; got \S+ without lm_head\.weight"):
+        CausalLM(WORDS, checkpoint=tmp_path)
+    tiny("gpt2").transformer.save_pretrained(tmp_path / "tied")  # which writes by the words that it reads
+    assert decoder_of(tmp_path / "tied")
+
+
+def test_an_adapter_whose_base_lies_elsewhere_is_refused(folders: Mapping[str, Path], tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(folders["gpt2"])
+    peft.get_peft_model(base, peft.LoraConfig(target_modules=["c_attn"], fan_in_fan_out=True)).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match=r"an adapter beside weights that lie elsewhere; expected a whole model"):
+        CausalLM(WORDS, checkpoint=tmp_path)
+
+
 def test_code_of_a_folder_is_never_run(tmp_path: Path) -> None:
     tiny("gpt2").save_pretrained(tmp_path)
     flag = tmp_path / "ran"

@@ -171,6 +171,17 @@ def test_heads_of_other_tasks_are_left_in_the_file(tmp_path: Path, kind: str, he
         assert torch.equal(tensor, held[f"{kind}.{name}"])
 
 
+def test_an_adapter_whose_base_lies_elsewhere_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModel
+
+    shutil.copytree(folders["bert"], tmp_path / "words", ignore=shutil.ignore_patterns("*.safetensors"))
+    base = AutoModel.from_pretrained(folders["bert"])
+    peft.get_peft_model(base, peft.LoraConfig(target_modules=["query"])).save_pretrained(tmp_path / "words")
+    with pytest.raises(ConfigError, match="an adapter beside weights that lie elsewhere; expected a whole model"):
+        Transformers((), (), checkpoint=tmp_path / "words", max_length=PLACES)
+
+
 def test_weights_that_are_not_the_whole_model_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     folder = tmp_path / "partial"
     shutil.copytree(folders["bert"], folder)
