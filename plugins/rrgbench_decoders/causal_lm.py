@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rrgbench import ConfigError, Cue, Cues, Features, Tokenizer
 from rrgbench_decoders.crossing import Told, blocks_of, cross
 from rrgbench_decoders.cueing import biased, cue_of, kept
-from rrgbench_decoders.language_models import held, pretrained, small
+from rrgbench_decoders.language_models import held, pretrained, small, window_of
 from rrgbench_decoders.layers import KeysValues
 
 _WHERE = "decoder `causal_lm`"
@@ -81,6 +81,7 @@ class CausalLM(nn.Module):
             self.lm.gradient_checkpointing_enable({"use_reentrant": False})
         self.vocab_size = tokenizer.vocab_size
         self.limit: int | None = getattr(self.lm.config, "max_position_embeddings", None)
+        self.window = window_of(self.lm.config)
         self.takes = frozenset(inspect.signature(self.lm.forward).parameters)
         self.hidden_size = int(memory_size or self.lm.config.hidden_size)
         self.memory_norm = nn.LayerNorm(self.hidden_size)
@@ -160,11 +161,13 @@ class CausalLM(nn.Module):
 
     def _places(self, front: Tensor, length: int, asked: int) -> dict[str, Any]:
         """What the model is told of ``length`` places of which the last ``asked`` are new: nothing where all are real."""
-        if self.limit is not None and length > self.limit:
+        # Padding before the report would fill a window: what is written would hang on the other studies of a batch.
+        ends = [end for end in (self.limit, self.window if front.shape[1] else None) if end is not None]
+        if ends and length > min(ends):
             raise ConfigError(
-                f"{_WHERE}: memory and report take more positions than the model has",
+                f"{_WHERE}: memory and report take more positions than the model {'has' if min(ends) == self.limit else 'reads'}",
                 got=f"{front.shape[1]} places before the report and {length - front.shape[1]} words",
-                expected=f"{self.limit} in all",
+                expected=f"{min(ends)} in all",
                 hint="a fusion with fewer tokens, `memory: cross_attention`, shorter reports, or more `positions` (small model)",
             )
         if bool(front.all()):

@@ -96,6 +96,14 @@ def pretrained(tokenizer: Tokenizer, model_name: str | None, checkpoint: Path | 
     return found
 
 
+def window_of(config: Any) -> int | None:
+    """How many places the narrowest layer of a model reads; None where all read everything before."""
+    if "local" in getattr(config, "attention_layers", ()):  # GPT-Neo
+        return int(config.window_size)
+    window = getattr(config, "sliding_window", None)
+    return None if window is None else int(window)
+
+
 @torch.no_grad()
 def _is_causal(lm: Any) -> bool:
     """Whether a word leaves the logits before it as they are, and a cache has keys and values."""

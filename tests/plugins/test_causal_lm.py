@@ -160,6 +160,27 @@ def test_low_rank_changes_and_what_was_not_loaded_are_trained(
     assert any(own in name for name in trained)
 
 
+def test_a_prefix_longer_than_a_window_is_refused(tmp_path: Path) -> None:
+    import transformers as hf
+
+    shared = {"vocab_size": WORDS.vocab_size, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    mistral = hf.MistralConfig(**shared, num_key_value_heads=2, intermediate_size=48, sliding_window=12, initializer_range=0.2)
+    hf.MistralForCausalLM(mistral).save_pretrained(tmp_path)
+    ids = torch.randint(4, WORDS.vocab_size, (2, 6))
+    real = torch.ones_like(ids, dtype=torch.bool)
+    mask = torch.tensor([[True] * 3 + [False] * 4, [True] * 7])
+    decoder = decoder_of(tmp_path)
+    memory = Features(torch.randn(2, 7, 32), mask)
+    with pytest.raises(ConfigError, match="than the model reads; got 8 places before the report and 6 words; expected 12 in all"):
+        decoder(memory, ids, real)
+    with torch.no_grad():
+        both = decoder(memory, ids[:, :4], real[:, :4])
+        one = decoder(Features(memory.hidden_states[:1, :3], mask[:1, :3]), ids[:1, :4], real[:1, :4])
+    assert torch.allclose(both[:1], one, atol=1e-5), "what is written does not hang on the padding of a batch"
+    crossed = decoder_of(tmp_path, memory="cross_attention")
+    assert crossed(memory, ids.repeat(1, 3), real.repeat(1, 3)).shape[1] == 18
+
+
 # What cannot be loaded.
 
 
