@@ -93,7 +93,7 @@ def _print(pairing: Pairing, found: Comparison, left_out: Sequence[str], resampl
         change = f"{line.difference:+.3f}"
         if line.low is not None and line.high is not None:
             change += f" [{line.low:+.3f}, {line.high:+.3f}]"
-        tests = ["" if p is None else f"{p:.4f}" for p in (line.p, line.p_holm, line.p_systems)]
+        tests = ["" if p is None else f"{p:.4f}" if p >= 0.0001 else "< .0001" for p in (line.p, line.p_holm, line.p_systems)]
         by = f" by {name}" if (name := annotator(one.values[line.value])) else ""
         table.add_row(Text(line.value + by + arrow), number(line.first), number(line.second), change, *tests)
     console.print(table)
