@@ -120,7 +120,7 @@ class Training:
         adapted = {"image": adapt(image, "image"), "decoder": adapt(decoder, "decoder")}
         fusion = Concat({"image": image.num_features}, decoder.hidden_size)
         self.model = Model({"image": adapted["image"]}, fusion, adapted["decoder"]).to(self.device).train()
-        self.optimizer = make_optimizer(self.model, Recipe(lr={"default": 1e-4}))
+        self.optimizer = make_optimizer(self.model, Recipe(epochs=1, lr={"default": 1e-4}))
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"]
         films = torch.randint(0, 255, (scale.studies, scale.views, 1, scale.size, scale.size), dtype=torch.uint8)
