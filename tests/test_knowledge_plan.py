@@ -135,6 +135,14 @@ def test_cells_share_their_graph_and_their_active_nodes(monkeypatch: pytest.Monk
     assert len(of(plan, "train")) == 1 + 4
 
 
+def test_a_decoder_that_reads_no_graph_is_trained_alone_once_with_knowledge_or_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {"words": {"losses": {"plain": 1.0}, "epochs": 1}, "unimodal": UNIMODAL, "fusion": FUSION}
+    axes = {"encoders.knowledge": [None, "gcn"]}
+    plan = toy.plan(monkeypatch, changes("image", stages) | {"axes": axes})
+    (words,) = [step for step in of(plan, "train") if step.payload["stage"].value["name"] == "words"]
+    assert "graph" not in words.upstream
+
+
 def test_sources_are_an_axis_and_a_cell_without_knowledge_stands_once(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = {"encoders.knowledge": [None, "gcn"], "knowledge.active": list(SOURCES)}
     plan = toy.plan(monkeypatch, changes() | {"axes": axes})

@@ -30,7 +30,10 @@ def knowledge(
 
     ``modules``: the parts; ``finals``: the stages that were trained before, or all.
     """
-    if cell.knowledge is None or not {"knowledge", "decoder"} & {*modules}:
+    if cell.knowledge is None:
+        return {}
+    told = cell.knowledge.cued or "graph" in cell.decoder.asked_values()
+    if "knowledge" not in modules and not (told and "decoder" in modules):
         return {}
     found: Upstream = {"graph": (graph_step(compiler, cell, record),)}
     if cell.knowledge.is_read_by(modules):
