@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy import stats
 
 from rrgbench.errors import PluginError
 
@@ -333,6 +332,8 @@ def _student(value: float, units: Sequence[tuple[float, Any, Any]], level: float
         for weight, runs, draws in units
         if len(runs) > 1
     )
+    from scipy import stats  # here: it takes most of a second, and steps that score do without
+
     variance = max(of_trainings + of_subjects - of_both, of_trainings, of_subjects)
     if variance <= 0:
         return OverTrainings(value, value, 1.0 if value == 0 else 1 / (resamples + 1))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rrgbench import ConfigError, Tokenizer
+from rrgbench import ConfigError, Cues, Features, Tokenizer
 from rrgbench.nn import Attention, FeedForward, sinusoidal_positions
+from rrgbench_decoders.cueing import biased, cue_of, kept, real_places, seen
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values, each (B, heads, N, dim / heads)."""
@@ -134,3 +135,59 @@ class Layer(nn.Module):
         hidden = hidden + self.dropout(heard)
         answer: Tensor = hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden, *told)))
         return answer, (keys, values)
+
+
+class FromScratch(nn.Module):
+    """What decoders from scratch do alike: layers over words that read the memory, with an exact cache, told cues by option."""
+
+    cues: Cues | None
+    words: Words
+    memory_norm: nn.LayerNorm
+    layers: nn.ModuleList
+    norm: nn.LayerNorm
+
+    def forward(self, memory: Features, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits (B, T, vocabulary) of the next token at every place. Padding is expected at the end of a row.
+
+        memory: (B, N, hidden_size); input_ids: (B, T); attention_mask: (B, T), which the causal mask makes superfluous.
+        """
+        return self._read(input_ids, memory, None)[0]
+
+    def step(self, input_ids: Tensor, memory: Features, cache: Mapping[str, Any] | None) -> tuple[Tensor, dict[str, Any]]:
+        """The next token's logits (B, vocabulary) after ids (B, 1), and the cache with them.
+
+        The cache holds, layer by layer, keys and values of the tokens (they grow) and of the memory (made once); what
+        ``steered`` keeps; and the cue.
+        """
+        logits, cache = self._read(input_ids, memory, cache)
+        return logits[:, -1], cache
+
+    def steered(
+        self, hidden: Tensor, cache: Mapping[str, Any], real: Tensor | None
+    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        """What every layer is told beside its input, and what of it the cache keeps: nothing.
+
+        hidden: (B, T, hidden_size), the new words; real: (B, places so far), None where all are.
+        """
+        return (), {}
+
+    def _read(self, input_ids: Tensor, memory: Features, cache: Mapping[str, Any] | None) -> tuple[Tensor, dict[str, Any]]:
+        """Ids after those in the cache: logits (B, T, vocabulary), and the cache with them."""
+        cue = None
+        if cache is None:
+            read, cue = self.memory_norm(memory.hidden_states), cue_of(self.cues, memory)
+            cache = {"memory": tuple(layer.cross_attention.keys_values(read) for layer in self.layers), **kept(cue)}
+        tokens = cache.get("tokens", (None,) * len(self.layers))
+        written = 0 if tokens[0] is None else tokens[0][0].shape[2] - (cache["prompt"].shape[1] if "prompt" in cache else 0)
+        hidden, length = self.words(input_ids, written), input_ids.shape[1]
+        if cue is not None:
+            hidden = torch.cat([self.words.prompt(cue.prompt_ids), hidden], dim=1)
+        real = real_places(cache, written + length)
+        reads = None if real is None else seen(real, hidden.shape[1])
+        told, more = self.steered(hidden, cache, real)
+        grown = []
+        for layer, read, past in zip(self.layers, cache["memory"], tokens, strict=True):
+            hidden, new = layer(hidden, read, memory.mask, past, reads, *told)
+            grown.append(new)
+        logits = self.words.logits(self.norm(hidden[:, -length:]))
+        return biased(logits, cache), {**cache, "tokens": tuple(grown), **more}

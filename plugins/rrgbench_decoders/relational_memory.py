@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from rrgbench import Cues, Features, Tokenizer
+from rrgbench import Cues, Tokenizer
 from rrgbench.nn import Attention
-from rrgbench_decoders.cueing import biased, cue_of, kept, real_places, seen
-from rrgbench_decoders.layers import Layer, Words
+from rrgbench_decoders.layers import FromScratch, Layer, Words
 
 
 class RelationalMemory(nn.Module):
@@ -78,7 +77,7 @@ class ConditionalNorm(nn.Module):
         return answer
 
 
-class RelationalMemoryDecoder(nn.Module):
+class RelationalMemoryDecoder(FromScratch):
     """R2Gen's decoder (Chen et al., EMNLP 2020; cuhksz-nlp/R2Gen ``modules/encoder_decoder.py``): a transformer decoder in which
     a relational memory steers the norms. R2Gen itself: 3 layers, width 512, 8 heads, feed-forward 512, 3 slots.
 
@@ -136,40 +135,9 @@ class RelationalMemoryDecoder(nn.Module):
         self.layers = nn.ModuleList(Layer(hidden_size, heads, feed_forward, dropout, norm) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden_size)
 
-    def forward(self, memory: Features, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits (B, T, vocabulary) of the next token at every place. Padding is expected at the end of a row.
-
-        memory: (B, N, hidden_size); input_ids: (B, T); attention_mask: (B, T), which the causal mask makes superfluous.
-        """
-        return self._read(input_ids, memory, None)[0]
-
-    def step(self, input_ids: Tensor, memory: Features, cache: Mapping[str, Any] | None) -> tuple[Tensor, dict[str, Any]]:
-        """The next token's logits (B, vocabulary) after ids (B, 1), and the cache with them.
-
-        The cache holds the slots (B, slots, width) and, layer by layer, keys and values of the tokens (they grow) and of the
-        memory (made once); and the cue.
-        """
-        logits, cache = self._read(input_ids, memory, cache)
-        return logits[:, -1], cache
-
-    def _read(self, input_ids: Tensor, memory: Features, cache: Mapping[str, Any] | None) -> tuple[Tensor, dict[str, Any]]:
-        """Ids after those in the cache: logits (B, T, vocabulary), and the cache with them."""
-        cue = None
-        if cache is None:
-            read, cue = self.memory_norm(memory.hidden_states), cue_of(self.cues, memory)
-            cache = {"memory": tuple(layer.cross_attention.keys_values(read) for layer in self.layers), **kept(cue)}
-        tokens = cache.get("tokens", (None,) * len(self.layers))
-        written = 0 if tokens[0] is None else tokens[0][0].shape[2] - (cache["prompt"].shape[1] if "prompt" in cache else 0)
-        hidden, length = self.words(input_ids, written), input_ids.shape[1]
-        if cue is not None:
-            hidden = torch.cat([self.words.prompt(cue.prompt_ids), hidden], dim=1)
-        real = real_places(cache, written + length)
-        reads = None if real is None else seen(real, hidden.shape[1])
+    def steered(
+        self, hidden: Tensor, cache: Mapping[str, Any], real: Tensor | None
+    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        """The slots at every word, which scale and shift all norms; and, for the cache, the newest (B, slots, width)."""
         slots = self.relational(hidden, cache.get("slots"), None if real is None else real[:, -hidden.shape[1] :])
-        recorded = slots.flatten(2)
-        grown = []
-        for layer, told, past in zip(self.layers, cache["memory"], tokens, strict=True):
-            hidden, new = layer(hidden, told, memory.mask, past, reads, recorded)
-            grown.append(new)
-        logits = self.words.logits(self.norm(hidden[:, -length:]))
-        return biased(logits, cache), {**cache, "tokens": tuple(grown), "slots": slots[:, -1]}
+        return (slots.flatten(2),), {"slots": slots[:, -1]}
