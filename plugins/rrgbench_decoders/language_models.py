@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rrgbench_pretrained import check_whole, named
 from torch import Tensor, nn
 
 from rrgbench import ConfigError, Tokenizer
@@ -60,14 +61,7 @@ def pretrained(tokenizer: Tokenizer, model_name: str | None, checkpoint: Path | 
     import safetensors
     from transformers import AutoModelForCausalLM
 
-    if model_name is not None and checkpoint is not None:
-        raise ConfigError(f"{_WHERE}: options `model` and `checkpoint`", got="both", expected="at most one of them")
-    option, name = ("model", model_name) if checkpoint is None else ("checkpoint", str(checkpoint))
-    assert name is not None
-    if checkpoint is None and (name.startswith(("/", ".", "~")) or Path(name).is_dir()):
-        hint = "name a folder by the option `checkpoint`, so that its content counts"
-        raise ConfigError(f"{_WHERE}: option `model` is a name on the hub, not a folder", got=name, hint=hint)
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": checkpoint is not None}
+    option, name, options = named(_WHERE, model_name, checkpoint)
     try:
         made: Any
         made, told = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, output_loading_info=True, **options)
@@ -77,15 +71,7 @@ def pretrained(tokenizer: Tokenizer, model_name: str | None, checkpoint: Path | 
             got=f"{name} ({type(error).__name__}: {error})",
             expected="a folder with config.json and model.safetensors of a causal model, or a name on the hub in reach",
         ) from error
-    if getattr(made, "_hf_peft_config_loaded", False):
-        got, hint = f"{name}, an adapter beside weights that lie elsewhere", "merge it (merge_and_unload), then save the model"
-        raise ConfigError(f"{_WHERE}: option `{option}`", got=got, expected="a whole model", hint=hint)
-    if missing := sorted(told["missing_keys"]):
-        raise ConfigError(
-            f"{_WHERE}: option `{option}`: the weights are not the whole model",
-            got=f"{name} without {', '.join(missing[:2])}" + (f" and {len(missing) - 2} more" if missing[2:] else ""),
-            expected=f"every tensor of {type(made).__name__}, under the names that save_pretrained gives them",
-        )
+    check_whole(_WHERE, option, name, made, told["missing_keys"])
     made.float().eval()
     if not _is_causal(made):
         expected = "a causal model with a cache of keys and values, as GPT-2, OPT, GPT-NeoX or Llama"

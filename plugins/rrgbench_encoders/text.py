@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
+from rrgbench_pretrained import check_whole, named
 from torch import Tensor, nn
 
 from rrgbench import ConfigError, Tokenizer
 from rrgbench_encoders.small import SmallEncoder, WordTokenizer
+
+_WHERE = "text encoder `transformers`"
 
 
 class Transformers(nn.Module):
@@ -52,8 +55,6 @@ class Transformers(nn.Module):
     ) -> None:
         super().__init__()
         self.model: nn.Module
-        if model is not None and checkpoint is not None:
-            raise ConfigError("text encoder `transformers`: options `model` and `checkpoint`", got="both", expected="one of them")
         if model is None and checkpoint is None:
             words = WordTokenizer([*train_contexts, *train_reports], threshold, max_length)
             self.tokenizer = words
@@ -86,7 +87,7 @@ class PretrainedTokenizer:
         last = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
         if first is None or last is None or tokenizer.pad_token_id is None:
             raise ConfigError(
-                "text encoder `transformers`: the model's tokenizer lacks special tokens",
+                f"{_WHERE}: the model's tokenizer lacks special tokens",
                 expected="a class (or bos), a separator (or eos) and a padding token, as BERT has",
             )
         self.bos_token_id, self.eos_token_id = int(first), int(last)
@@ -113,32 +114,19 @@ def _pretrained(model_name: str | None, checkpoint: Path | None, max_length: int
     import safetensors
     from transformers import AutoModel, AutoTokenizer
 
-    option, name = ("model", model_name) if checkpoint is None else ("checkpoint", str(checkpoint))
-    assert name is not None
-    if checkpoint is None and (name.startswith(("/", ".", "~")) or Path(name).is_dir()):
-        hint = "name a folder by the option `checkpoint`, so that its content counts"
-        raise ConfigError("text encoder `transformers`: option `model` is a name on the hub, not a folder", got=name, hint=hint)
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": checkpoint is not None}
+    option, name, options = named(_WHERE, model_name, checkpoint)
     try:
         words = AutoTokenizer.from_pretrained(name, **options)
         model, told = AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True, **options)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, safetensors.SafetensorError) as error:
         raise ConfigError(
-            f"text encoder `transformers`: option `{option}` cannot be loaded",
+            f"{_WHERE}: option `{option}` cannot be loaded",
             got=f"{name} ({type(error).__name__}: {error})",
             expected="a folder with config.json, a tokenizer and model.safetensors, or a name on the hub that can be reached",
             hint="weights in another format (pytorch_model.bin) are converted once: docs/encoders.md says how",
         ) from error
-    if getattr(model, "_hf_peft_config_loaded", False):
-        got, hint = f"{name}, an adapter beside weights that lie elsewhere", "merge it (merge_and_unload), then save the model"
-        raise ConfigError(f"text encoder `transformers`: option `{option}`", got=got, expected="a whole model", hint=hint)
-    missing = sorted(key for key in told["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise ConfigError(
-            f"text encoder `transformers`: option `{option}`: the weights are not the whole model",
-            got=f"{name} without {', '.join(missing[:2])}" + (f" and {len(missing) - 2} more" if missing[2:] else ""),
-            expected=f"every tensor of {type(model).__name__}, under the names that save_pretrained gives them",
-        )
+    # The pooler is taken out below.
+    check_whole(_WHERE, option, name, model, [key for key in told["missing_keys"] if not key.startswith("pooler.")])
     _check_fit(words, model.float(), name, max_length)
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # It reads the last layer for a classifier that is not here; it would never learn.
@@ -153,7 +141,7 @@ def _check_fit(words: Any, model: Any, name: str, max_length: int) -> None:
     """
     rows = int(model.get_input_embeddings().weight.shape[0])
     if len(words) > rows:
-        what = "text encoder `transformers`: tokenizer and model do not belong together"
+        what = f"{_WHERE}: tokenizer and model do not belong together"
         raise ConfigError(what, got=f"{len(words)} ids and {rows} embeddings in {name}", expected="an embedding for each id")
     limit = min(int(words.model_max_length), int(getattr(model.config, "max_position_embeddings", max_length)))
     for part, table in model.named_modules():
@@ -162,7 +150,7 @@ def _check_fit(words: Any, model: Any, name: str, max_length: int) -> None:
             limit = min(limit, table.num_embeddings - table.padding_idx - 1)
     if max_length > limit:
         raise ConfigError(
-            "text encoder `transformers`: option `max_length` is more than the model reads",
+            f"{_WHERE}: option `max_length` is more than the model reads",
             got=max_length,
             expected=f"at most {limit} for {name}",
         )

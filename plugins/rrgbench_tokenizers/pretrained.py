@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
+from rrgbench_pretrained import named
 
 from rrgbench import ConfigError
 from rrgbench.text import whole_characters
@@ -46,11 +47,8 @@ class Pretrained:
         missing: Literal["refuse", "end"] = "refuse",
         max_length: Annotated[int, Ge(3)] = 100,
     ) -> None:
-        if (model is None) == (checkpoint is None):
-            got = "neither" if model is None else "both"
-            raise ConfigError(f"{_WHERE}: options `model` and `checkpoint`", got=got, expected="one of them")
-        name = str(checkpoint) if model is None else model
-        loaded = _load(name, checkpoint)
+        option, name, options = named(_WHERE, model, checkpoint)
+        loaded = _load(option, name, options, checkpoint)
         self._engine = loaded.backend_tokenizer
         self._engine.no_truncation()
         self._engine.no_padding()
@@ -110,19 +108,15 @@ def _example(loaded: Any) -> str:
     return repr(next(iter(loaded.all_special_tokens), None) or next(iter(loaded.get_vocab()), ""))
 
 
-def _load(name: str, checkpoint: Path | None) -> Any:
+def _load(option: str, name: str, options: Mapping[str, Any], checkpoint: Path | None) -> Any:
     """A fast tokenizer of transformers."""
     # Imported here: it takes seconds, and the other tokenizers do without.
     from transformers import AutoTokenizer
 
-    option = "model" if checkpoint is None else "checkpoint"
-    if checkpoint is None and (name.startswith(("/", ".", "~")) or Path(name).is_dir()):
-        hint = "name a folder by the option `checkpoint`, so that its content counts"
-        raise ConfigError(f"{_WHERE}: option `model` is a name on the hub, not a folder", got=name, hint=hint)
     if checkpoint is not None and not checkpoint.is_dir():
         raise ConfigError(f"{_WHERE}: option `checkpoint`", got=name, expected="a folder that save_pretrained wrote")
     try:
-        loaded = AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=checkpoint is not None)
+        loaded = AutoTokenizer.from_pretrained(name, **options)
     except Exception as error:  # the tokenizers library raises a bare Exception for a file that it cannot read
         raise ConfigError(
             f"{_WHERE}: option `{option}` cannot be loaded",
