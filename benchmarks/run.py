@@ -23,11 +23,11 @@ from rich.table import Table
 
 NAMES = (
     "training_loop",
-    "adapters",
     "films",
     "images",
     "generation",
     "causal_lm",
+    "adapters",
     "constant_floor",
     "warm_worker",
     "sharing",

@@ -138,8 +138,13 @@ class Layer(nn.Module):
 
 
 class FromScratch(nn.Module):
-    """What decoders from scratch do alike: layers over words that read the memory, with an exact cache, told cues by option."""
+    """What decoders from scratch do alike: layers over words that read the memory, with an exact cache, told cues by option.
 
+    ``relational``, where there is one, makes of new words (B, T, hidden_size), the slots before them and which places are real
+    the slots at every word (B, T, slots, width), which every layer is told.
+    """
+
+    relational: nn.Module | None
     cues: Cues | None
     words: Words
     memory_norm: nn.LayerNorm
@@ -156,20 +161,11 @@ class FromScratch(nn.Module):
     def step(self, input_ids: Tensor, memory: Features, cache: Mapping[str, Any] | None) -> tuple[Tensor, dict[str, Any]]:
         """The next token's logits (B, vocabulary) after ids (B, 1), and the cache with them.
 
-        The cache holds, layer by layer, keys and values of the tokens (they grow) and of the memory (made once); what
-        ``steered`` keeps; and the cue.
+        The cache holds, layer by layer, keys and values of the tokens (they grow) and of the memory (made once); the slots
+        (B, slots, width) where there are some; and the cue.
         """
         logits, cache = self._read(input_ids, memory, cache)
         return logits[:, -1], cache
-
-    def steered(
-        self, hidden: Tensor, cache: Mapping[str, Any], real: Tensor | None
-    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        """What every layer is told beside its input, and what of it the cache keeps: nothing.
-
-        hidden: (B, T, hidden_size), the new words; real: (B, places so far), None where all are.
-        """
-        return (), {}
 
     def _read(self, input_ids: Tensor, memory: Features, cache: Mapping[str, Any] | None) -> tuple[Tensor, dict[str, Any]]:
         """Ids after those in the cache: logits (B, T, vocabulary), and the cache with them."""
@@ -184,10 +180,13 @@ class FromScratch(nn.Module):
             hidden = torch.cat([self.words.prompt(cue.prompt_ids), hidden], dim=1)
         real = real_places(cache, written + length)
         reads = None if real is None else seen(real, hidden.shape[1])
-        told, more = self.steered(hidden, cache, real)
+        recorded: tuple[Tensor, ...] = ()
+        if self.relational is not None:
+            slots = self.relational(hidden, cache.get("slots"), None if real is None else real[:, -hidden.shape[1] :])
+            recorded, cache = (slots.flatten(2),), {**cache, "slots": slots[:, -1]}
         grown = []
         for layer, read, past in zip(self.layers, cache["memory"], tokens, strict=True):
-            hidden, new = layer(hidden, read, memory.mask, past, reads, *told)
+            hidden, new = layer(hidden, read, memory.mask, past, reads, *recorded)
             grown.append(new)
         logits = self.words.logits(self.norm(hidden[:, -length:]))
-        return biased(logits, cache), {**cache, "tokens": tuple(grown), **more}
+        return biased(logits, cache), {**cache, "tokens": tuple(grown)}

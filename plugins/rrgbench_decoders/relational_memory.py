@@ -134,10 +134,3 @@ class RelationalMemoryDecoder(FromScratch):
         self.relational = RelationalMemory(hidden_size, slots, width, slot_heads or heads)
         self.layers = nn.ModuleList(Layer(hidden_size, heads, feed_forward, dropout, norm) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden_size)
-
-    def steered(
-        self, hidden: Tensor, cache: Mapping[str, Any], real: Tensor | None
-    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        """The slots at every word, which scale and shift all norms; and, for the cache, the newest (B, slots, width)."""
-        slots = self.relational(hidden, cache.get("slots"), None if real is None else real[:, -hidden.shape[1] :])
-        return (slots.flatten(2),), {"slots": slots[:, -1]}

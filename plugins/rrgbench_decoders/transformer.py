@@ -48,7 +48,7 @@ class Transformer(FromScratch):
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.cues = cues
+        self.cues, self.relational = cues, None
         self.words = Words(tokenizer, hidden_size, dropout, positions, tie_embeddings)
         self.memory_norm = nn.LayerNorm(hidden_size)
         self.layers = nn.ModuleList(Layer(hidden_size, heads, feed_forward, dropout) for _ in range(layers))
