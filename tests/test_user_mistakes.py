@@ -30,8 +30,12 @@ def _lines(err: str) -> list[str]:
         ({"base.stages": {"fusion": {"epochs": 0}}}, ["stages.fusion.epochs", "0", "greater than or equal to 1"]),
         ({"base.stages": {"fusion": {"epochs": 1, "learning_rate": 1}}}, ["stages.fusion.learning_rate", "no such key"]),
         (
-            {"base.stages": {"s": {"epochs": 1, "losses": {"scst": {"weight": 1.0, "reward": "cider"}}}}},
+            {"base.stages": {"s": {"epochs": 1, "losses": {"scst": {"weight": 1.0, "reward": "cider", "protocol": "raw"}}}}},
             ["scst.reward; got 'cider'; expected mapping of name to a component of kind metrics. Hint: write {cider: cider}"],
+        ),
+        (
+            {"base.stages": {"s": {"epochs": 1, "losses": {"scst": {"weight": 1.0, "reward": {"cider": "cider"}}}}}},
+            ["stages.s.losses.scst.protocol: scst needs this option; expected a component of kind protocols"],
         ),
         ({"base.encoders": {"image": None}}, ["encoders", "none", "at least one"]),
         ({"metrics": ["blue"]}, ["metrics[0]", "'blue'", "did you mean 'bleu'"]),

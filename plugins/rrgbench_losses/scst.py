@@ -25,8 +25,9 @@ class Scst:
     Args:
         tokenizer: of the reports.
         reward: value -> the metric that gives it; any of a metric's values, or any other name for its first.
+        protocol: what is done to texts before they are rewarded. No default: on another protocol than the one that judges,
+            a reward is another reward.
         weights: value -> its weight; 1 where it is not said.
-        protocol: what is done to texts before they are rewarded.
         max_new_tokens: longest report drawn, the end included.
         temperature: of drawing; under 1 nearer to the greedy report.
 
@@ -42,8 +43,8 @@ class Scst:
         tokenizer: Tokenizer,
         *,
         reward: Mapping[str, Metric],
+        protocol: ScoringProtocol,
         weights: Mapping[str, float] | None = None,
-        protocol: ScoringProtocol = "raw",
         max_new_tokens: Annotated[int, Field(gt=0)] = 60,
         temperature: Annotated[float, Field(gt=0)] = 1.0,
     ) -> None:
