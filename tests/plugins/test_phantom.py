@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ def test_a_png_holds_its_pixels(tmp_path: Path, size: int) -> None:
         ({"seed": -1}, "option seed of data set phantom; got -1"),
         ({"studies_per_subject": 0}, "option studies_per_subject of data set phantom; got 0"),
         ({"interaction_plant": -0.5}, "option interaction_plant of data set phantom; got -0.5"),
-        ({"answer_alone": True}, "option answer_alone of data set phantom; got True; expected a question"),
+        ({"question_alone": True}, "option question_alone of data set phantom; got True; expected a question"),
     ],
 )
 def test_an_option_out_of_range_is_one_line(tmp_path: Path, options: dict[str, Any], line: str) -> None:
@@ -493,10 +494,14 @@ def test_the_question_moves_nothing_else(tmp_path: Path) -> None:
     assert digest_of_films(planted) == digest_of_films(Phantom(tmp_path, interaction_plant=1.0, **SMALL))
 
 
-def test_an_answer_alone_is_how_the_whole_report_begins(tmp_path: Path) -> None:
-    whole, alone = (Phantom(tmp_path, interaction_plant=1.0, answer_alone=each, **SMALL) for each in (False, True))
+def test_a_question_alone_ends_the_whole_indication_and_its_answer_begins_the_whole_report(tmp_path: Path) -> None:
+    whole, alone = (Phantom(tmp_path, interaction_plant=1.0, question_alone=each, **SMALL) for each in (False, True))
     for split in SPLITS:
-        assert whole.inputs(split) == alone.inputs(split)
+        for one, other in zip(whole.inputs(split), alone.inputs(split), strict=True):
+            assert one == replace(other, context=one.context)
+            assert bool(one.context) == bool(other.context)
+            assert (one.context or "").endswith(other.context or "")
+            assert re.fullmatch(r"(Is a marker in the \w+ \w+ zone\?)?", other.context or "")
         for before, after in zip(whole.targets(split), alone.targets(split), strict=True):
             assert after.report in ANSWERS.values()
             assert before.report.startswith(f"{after.report} ")

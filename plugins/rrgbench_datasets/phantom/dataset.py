@@ -42,7 +42,7 @@ class Phantom:
         knowledge_plant: how much the findings hang together, at unchanged frequencies; 0 makes them independent.
         interaction_plant: null plants nothing. Else the report begins with the answer to a question that film and indication
             answer together only, and this is the share of indications that name the zone that the answer is of.
-        answer_alone: with ``interaction_plant``, the report is the answer and nothing else.
+        question_alone: with ``interaction_plant``, the indication is the question and the report the answer, nothing else.
         lateral_share: the share of studies with a lateral film beside the frontal one.
         empty_share: the share of studies without an indication.
         text: how the reports of the train split are cleaned, by R2Gen's rule for one; validate and test stay verbatim.
@@ -66,7 +66,7 @@ class Phantom:
         text_plant: Share = 0.9,
         knowledge_plant: Share = 0.8,
         interaction_plant: Share | None = None,
-        answer_alone: bool = False,
+        question_alone: bool = False,
         lateral_share: Share = 0.9,
         empty_share: Share = 0.05,
         text: TextRule = "raw",
@@ -80,17 +80,17 @@ class Phantom:
             "text_plant": text_plant,
             "knowledge_plant": knowledge_plant,
             "interaction_plant": interaction_plant,
-            "answer_alone": answer_alone,
+            "question_alone": question_alone,
             "lateral_share": lateral_share,
             "empty_share": empty_share,
         }
         _check(options)
-        self._seed, self._size, self._text, self._answer_alone = seed, size, text, answer_alone
+        self._seed, self._size, self._text, self._question_alone = seed, size, text, question_alone
         plants = Plants(image_plant, text_plant, knowledge_plant, interaction_plant)
         self._studies = _first(
             studies, lambda subject: studies_of(subject, seed, studies_per_subject, plants, lateral_share, empty_share)
         )
-        undrawn = ("studies", "text_plant", "empty_share", "interaction_plant", "answer_alone")
+        undrawn = ("studies", "text_plant", "empty_share", "interaction_plant", "question_alone")
         drawn = {name: value for name, value in options.items() if name not in undrawn}
         if interaction_plant is not None:
             drawn["markers"] = True
@@ -106,7 +106,7 @@ class Phantom:
     def targets(self, split: Split) -> Sequence[Targets]:
         """The reports and labels of the same studies in the same order."""
         studies = [study for study in self._studies if study.split == split]
-        reports = tuple(report_of(study, self._draws("report", study), self._answer_alone) for study in studies)
+        reports = tuple(report_of(study, self._draws("report", study), self._question_alone) for study in studies)
         if split == "train":
             reports = prepare_reports(reports, self._text)
         return tuple(Targets(study.study_id, report, study.labels) for study, report in zip(studies, reports))
@@ -122,7 +122,7 @@ class Phantom:
             subject_id=study.subject_id,
             images=tuple(self._folder / name for name in names),
             views=tuple(name.rpartition("-")[2].removesuffix(".png") for name in names),
-            context=context_of(study, self._draws("context", study)),
+            context=context_of(study, self._draws("context", study), self._question_alone),
             prior_ids=study.prior_ids,
         )
 
@@ -165,7 +165,7 @@ def _check(options: dict[str, Any]) -> None:
             expected=f"at least ten subjects of studies_per_subject={options['studies_per_subject']}",
             hint="each split takes its subjects out of every ten",
         )
-    if options["answer_alone"] and options["interaction_plant"] is None:
+    if options["question_alone"] and options["interaction_plant"] is None:
         raise ConfigError(
-            "option answer_alone of data set phantom", got=True, expected="a question", hint="set interaction_plant to 1.0"
+            "option question_alone of data set phantom", got=True, expected="a question", hint="set interaction_plant to 1.0"
         )

@@ -146,9 +146,9 @@ EVENT_TOLD: Mapping[str, tuple[str, str]] = {
 }
 
 
-def report_of(study: Study, draws: Draws, answer_alone: bool = False) -> str:
+def report_of(study: Study, draws: Draws, question_alone: bool = False) -> str:
     """The report of a study: 3 to 7 sentences, after the answer where there is a question; or that answer alone."""
-    if answer_alone and study.question:
+    if question_alone and study.question:
         return ANSWERS[study.question.answer]
     found = {finding.name: finding for finding in study.findings}
     heart, lungs, pleura = _heart(found, draws), _lungs(found, draws), _pleura(found, draws)
@@ -167,8 +167,9 @@ def report_of(study: Study, draws: Draws, answer_alone: bool = False) -> str:
     return " ".join(answer + (history + sentences if draws.chance(0.1) else sentences + history))
 
 
-def context_of(study: Study, draws: Draws) -> str:
-    """The indication: who, why now, and the history that it tells; empty where the study has none."""
+def context_of(study: Study, draws: Draws, question_alone: bool = False) -> str:
+    """The indication: who, why now, and the history that it tells, before the question where there is one, or that question alone;
+    empty where the study has none."""
     if not study.has_context:
         return ""
     symptom, who = draws.one_of(SYMPTOMS), f"{study.age} year old {study.sex}"
@@ -176,6 +177,8 @@ def context_of(study: Study, draws: Draws) -> str:
     form = draws.one_of(("{who} with {symptom}. History of {condition} and {event}.", "{symptom}. {who}, {condition}, {event}."))
     text = form.format(who=who, symptom=symptom, condition=condition, event=event)
     asks = ASKS.format(zone=study.question.named) if study.question else ""
+    if question_alone and asks:
+        return asks.strip()
     return text[0].upper() + text[1:] + asks
 
 
