@@ -168,8 +168,8 @@ def report_of(study: Study, draws: Draws, question_alone: bool = False) -> str:
 
 
 def context_of(study: Study, draws: Draws, question_alone: bool = False) -> str:
-    """The indication: who, why now, and the history that it tells, before the question where there is one, or that question alone;
-    empty where the study has none."""
+    """The indication: who, why now, and the history that it tells, before the question where there is one; or the question alone.
+    Empty where the study has none."""
     if not study.has_context:
         return ""
     symptom, who = draws.one_of(SYMPTOMS), f"{study.age} year old {study.sex}"
