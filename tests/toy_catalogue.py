@@ -326,7 +326,7 @@ def ids(made: Plan) -> dict[str, set[str]]:
     return found
 
 
-NESTED: Mapping[str, str] = {"metrics": "rouge", "segmenters": "threshold", "cues": "prompt"}
+NESTED: Mapping[str, str] = {"metrics": "rouge", "protocols": "raw", "segmenters": "threshold", "cues": "prompt"}
 """Kind -> an installed component that an option of that kind may name; an option of another kind is left as it is."""
 
 
