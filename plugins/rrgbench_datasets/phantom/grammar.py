@@ -127,7 +127,7 @@ ANSWERS: Mapping[bool, str] = {
     False: "Nothing of metal projects where it was looked for.",
 }
 """What the report says first of a marker: in either case of no zone, so that no word before it helps to know which."""
-ASKS = " Is a marker in the {zone} zone?"
+ASKS = "Is a marker in the {zone} zone?"
 WEIGHTS: Mapping[int, tuple[float, ...]] = {1: (1.0,), 2: (0.7, 0.3), 3: (0.5, 0.3, 0.2), 4: (0.4, 0.3, 0.2, 0.1)}
 """How usual each of so many phrasings is."""
 
@@ -172,14 +172,14 @@ def context_of(study: Study, draws: Draws, question_alone: bool = False) -> str:
     Empty where the study has none."""
     if not study.has_context:
         return ""
+    asks = [ASKS.format(zone=study.question.named)] if study.question else []
+    if question_alone and asks:
+        return asks[0]
     symptom, who = draws.one_of(SYMPTOMS), f"{study.age} year old {study.sex}"
     condition, event = draws.one_of(CONDITION_TOLD[study.told.condition]), draws.one_of(EVENT_TOLD[study.told.event])
     form = draws.one_of(("{who} with {symptom}. History of {condition} and {event}.", "{symptom}. {who}, {condition}, {event}."))
     text = form.format(who=who, symptom=symptom, condition=condition, event=event)
-    asks = ASKS.format(zone=study.question.named) if study.question else ""
-    if question_alone and asks:
-        return asks.strip()
-    return text[0].upper() + text[1:] + asks
+    return " ".join([text[0].upper() + text[1:], *asks])
 
 
 def _heart(found: Mapping[str, Finding], draws: Draws) -> list[str]:
