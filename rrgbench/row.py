@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rrgbench.errors import StoreError
+from rrgbench.catalogue import did_you_mean
+from rrgbench.errors import ConfigError, StoreError
 from rrgbench.plan import Plan, RowPlan
 from rrgbench.store import Store, read_json, write_atomically
 from rrgbench.types import Better, Split
@@ -221,6 +222,15 @@ def read_rows(folder: Path) -> list[Row]:
     except OSError as error:
         raise StoreError(f"{folder} cannot be read", got=error.strerror) from error
     return [_read_row(path) for path in paths]
+
+
+def no_rows(folder: Path, experiment: str | None) -> ConfigError:
+    """What to tell whoever asks for the rows below a folder, or those of an experiment there, and there are none."""
+    told, hint = "", "`rrgbench run EXPERIMENT` writes them; --store names another store"
+    if experiment is not None:
+        told, known = f" of experiment {experiment}", {row.experiment for row in read_rows(folder)}
+        hint = did_you_mean(experiment, sorted(known)) if known else hint
+    return ConfigError(f"no rows{told} in {folder}", hint=hint)
 
 
 def _read_row(path: Path) -> Row:

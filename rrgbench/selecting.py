@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rrgbench.catalogue import did_you_mean
 from rrgbench.errors import ConfigError
-from rrgbench.row import Row, read_rows
+from rrgbench.row import Row, no_rows, read_rows
 from rrgbench.store import Store
 
 _SHORTEST_PREFIX = 4
@@ -39,9 +39,7 @@ def load_candidates(store: Store, experiment: str | None = None) -> list[Row]:
             if key not in found or len(row.values) > len(found[key].values):
                 found[key] = row
     if not found:
-        told = f" of experiment {experiment}" if experiment else ""
-        hint = "`rrgbench run EXPERIMENT` writes them; --store names another store"
-        raise ConfigError(f"no rows{told} in {store.root / 'rows'}", hint=hint)
+        raise no_rows(store.root / "rows", experiment)
     return list(found.values())
 
 

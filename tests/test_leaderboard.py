@@ -236,6 +236,10 @@ def test_the_shell_says_in_one_line_that_there_is_nothing_or_nothing_readable(tm
     assert empty.err.startswith(f"error: no rows in {tmp_path}/none/rows")
     assert shell("leaderboard", "show", "--store", tmp_path / "none", "--json").json == []
     place = _store(tmp_path, _row("a", {"v": _value(0.2)}))
+    (name,) = {row.experiment for row in load_rows(place)}
+    other = shell("leaderboard", "show", f"{name}x", "--store", place)
+    assert other.code == 2
+    assert other.err == f"error: no rows of experiment {name}x in {place}/rows. Hint: did you mean '{name}'? Known: {name}\n"
     next(place.rglob("a.json")).write_text('{"id": ')
     broken = shell("leaderboard", "show", "--store", place)
     assert (broken.code, broken.out) == (2, "")

@@ -114,6 +114,7 @@ def leaderboard_show(
     """Print the rows of a store, floors among them; rows that may not be compared stand in different tables."""
     from rrgbench.cli.tables import print_boards
     from rrgbench.leaderboard import boards, load_rows
+    from rrgbench.row import no_rows
     from rrgbench.store import default_store
 
     place = store or default_store()
@@ -122,9 +123,7 @@ def leaderboard_show(
         print_json([row.model_dump(mode="json") for row in found])
         return
     if not found:
-        raise ConfigError(
-            f"no rows in {place / 'rows'}", hint="`rrgbench run EXPERIMENT` writes them; --store names another store"
-        )
+        raise no_rows(place / "rows", experiment)
     print_boards(boards(found), values)
 
 

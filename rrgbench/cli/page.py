@@ -19,14 +19,13 @@ def leaderboard_build(
     """Write one HTML page of a store's rows: tables, plots, provenance. It needs no network and no other file."""
     from rrgbench.leaderboard import load_rows
     from rrgbench.leaderboard.page import write_page
+    from rrgbench.row import no_rows
     from rrgbench.store import default_store
 
     place = store or default_store()
     found = load_rows(place, experiment)
     if not found:
-        of = "" if experiment is None else f" of experiment {experiment}"
-        hint = "`rrgbench run EXPERIMENT` writes them; --store names another store"
-        raise ConfigError(f"no rows{of} in {place / 'rows'}", hint=hint)
+        raise no_rows(place / "rows", experiment)
     path = out or place / "leaderboard.html"
     if path.is_dir():
         raise ConfigError("--out", got=f"the folder {path}", expected="a file")
